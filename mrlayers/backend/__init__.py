@@ -1,0 +1,53 @@
+"""The only room that knows which Keras runs.
+
+Everything else says `from mrlayers.backend import keras, ops` and is written for Keras 3. On Python 3.7 the same names are
+served by TensorFlow 1.15.0. What a generation must provide:
+
+- `keras`, `ops`: the Keras namespace and the part of `keras.ops` that we use;
+- `RUNTIME`: `"tensorflow1"`, `"tensorflow"`, `"jax"` or `"torch"`, for reports and for the table of measured choices;
+- `FASTEST_FOURIER_ENGINE`: what `engine="auto"` means here (measured: `benchmarks/data_consistency.py`);
+- `fourier(x, axes, inverse)`, `fourier_projection(x, mask, axes)`: complex FFT kernels on (real, imaginary) pairs;
+- `dtype_name(x)`: such as `"float32"`;
+- `static_shape(x)`: the shape as a tuple of `int` or `None`;
+- `in_train_phase(training, if_training, otherwise)`: the one or the other, also where `training` is only known when the graph runs;
+- `set_seed(seed)`: seeds Python, NumPy and the framework;
+- `SAVED_MODEL_SUFFIX`: the file ending of a whole saved model.
+"""
+
+import sys
+
+if sys.version_info < (3, 8):  # dies with TensorFlow 1.15: delete this branch, tf1.py and tf1_ops.py
+    from mrlayers.backend import tf1 as _generation
+elif sys.version_info >= (3, 10):
+    from mrlayers.backend import keras3 as _generation
+else:
+    raise ImportError(
+        "mrlayers runs on Python 3.7 (TensorFlow 1.15.0) and on Python 3.10 or later (Keras 3). "
+        "Running: Python {}.{}. Install Python 3.10 or later, then `pip install mrlayers[tensorflow]`.".format(*sys.version_info[:2])
+    )
+
+keras = _generation.keras
+ops = _generation.ops
+RUNTIME = _generation.RUNTIME
+FASTEST_FOURIER_ENGINE = _generation.FASTEST_FOURIER_ENGINE
+SAVED_MODEL_SUFFIX = _generation.SAVED_MODEL_SUFFIX
+fourier = _generation.fourier
+fourier_projection = _generation.fourier_projection
+in_train_phase = _generation.in_train_phase
+set_seed = _generation.set_seed
+dtype_name = _generation.dtype_name
+static_shape = _generation.static_shape
+
+__all__ = [
+    "FASTEST_FOURIER_ENGINE",
+    "RUNTIME",
+    "SAVED_MODEL_SUFFIX",
+    "dtype_name",
+    "fourier",
+    "fourier_projection",
+    "in_train_phase",
+    "keras",
+    "ops",
+    "set_seed",
+    "static_shape",
+]

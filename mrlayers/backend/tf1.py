@@ -1,0 +1,95 @@
+"""TensorFlow 1.15.0 with the names of Keras 3. Dies with TensorFlow 1.15."""
+
+import random
+import types
+
+import numpy as np
+
+
+def _import_tensorflow():
+    """TensorFlow 1.15, or one sentence that says what to install."""
+    fix = 'Try `pip install "tensorflow==1.15.0" "protobuf<3.21" "numpy<1.20" "h5py<3"`.'
+    try:
+        import tensorflow
+    except ImportError as error:
+        raise ImportError("mrlayers needs TensorFlow 1.15.0 on Python 3.7 ({}). {}".format(error, fix))
+    except TypeError as error:
+        raise ImportError("TensorFlow 1.15.0 needs protobuf below 3.21 ({}). {}".format(str(error).splitlines()[0], fix))
+    if not tensorflow.__version__.startswith("1.15."):
+        raise ImportError("mrlayers needs TensorFlow 1.15.0 on Python 3.7. Received: TensorFlow {}. {}".format(tensorflow.__version__, fix))
+    if tuple(int(part) for part in np.__version__.split(".")[:2]) >= (1, 20):
+        raise ImportError("TensorFlow 1.15.0 needs NumPy below 1.20. Received: NumPy {}. {}".format(np.__version__, fix))
+    return tensorflow
+
+
+tf = _import_tensorflow()
+
+from mrlayers.backend import tensorflow_kernels, tf1_ops as ops  # noqa: E402  (TensorFlow is checked first)
+
+RUNTIME = "tensorflow1"
+FASTEST_FOURIER_ENGINE = "matmul"
+SAVED_MODEL_SUFFIX = ".h5"
+
+
+def _register_keras_serializable(package="Custom", name=None):
+    def register(target):
+        tf.keras.utils.get_custom_objects()[name or target.__name__] = target
+        return target
+
+    return register
+
+
+class _Keras(types.ModuleType):
+    """`tf.keras`, and the few places where Keras 3 moved a name."""
+
+    ops = ops
+    saving = types.SimpleNamespace(
+        register_keras_serializable=_register_keras_serializable, load_model=tf.keras.models.load_model
+    )
+    Layer = tf.keras.layers.Layer
+    Loss = tf.keras.losses.Loss
+
+    def __getattr__(self, name):
+        return getattr(tf.keras, name)
+
+
+keras = _Keras("keras")
+
+
+def fourier(x, axes, inverse):
+    """See `tensorflow_kernels.transform`."""
+    return tensorflow_kernels.transform(x, axes, inverse, widen=_inexact(x, axes))
+
+
+def fourier_projection(x, mask, axes):
+    """See `tensorflow_kernels.projection`."""
+    widen = _inexact(x, axes)
+    return tensorflow_kernels.self_adjoint(lambda x, mask: tensorflow_kernels.projection(x, mask, axes, widen))(x, mask)
+
+
+def _inexact(x, axes):
+    """True unless every transformed length is known and a power of two."""
+    lengths = [static_shape(x)[axis] for axis in axes]
+    return any(length is None or length & (length - 1) for length in lengths)
+
+
+def dtype_name(x):
+    """Such as `"float32"`."""
+    return x.dtype.base_dtype.name
+
+
+def static_shape(x):
+    """The shape as a tuple of `int`, `None` where it is only known when the graph runs."""
+    return tuple(None if size is None else int(size) for size in tf.TensorShape(x.shape).as_list())
+
+
+def in_train_phase(training, if_training, otherwise):
+    """`training` reaches `call` as `None` in `fit`: Keras then asks the learning phase when the graph runs."""
+    return tf.keras.backend.in_train_phase(if_training, otherwise, training=training)
+
+
+def set_seed(seed):
+    """Seeds Python, NumPy and the default graph."""
+    random.seed(seed)
+    np.random.seed(seed)
+    tf.compat.v1.set_random_seed(seed)

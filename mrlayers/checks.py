@@ -1,0 +1,31 @@
+"""Sentences for bad input, shared by the layers: argument, expected, received, fix."""
+
+
+def require_choice(name, value, choices):
+    """`value` must be one of `choices`."""
+    if value not in choices:
+        raise ValueError("`{}` must be one of {}. Received: {!r}.".format(name, ", ".join(repr(choice) for choice in choices), value))
+
+
+def require_pairs(name, shape, dtype):
+    """A tensor must be real with shape `(..., height, width, 2)`."""
+    require_real(name, dtype)
+    if len(shape) < 3 or shape[-1] != 2:
+        raise ValueError(
+            "`{}` must have the shape (..., height, width, 2) with a last axis of (real, imaginary). "
+            "Received: {}. Try `numpy.stack([z.real, z.imag], axis=-1)`.".format(name, describe(shape))
+        )
+
+
+def require_real(name, dtype):
+    """A tensor must not have a complex dtype."""
+    if "complex" in str(dtype):
+        raise ValueError(
+            "`{}` must be real, with a last axis of (real, imaginary). Received: a complex dtype. "
+            "Try `numpy.stack([z.real, z.imag], axis=-1)`.".format(name)
+        )
+
+
+def describe(shape):
+    """A shape as a tuple would be printed, with `None` for sizes that are not known yet."""
+    return "shape " + str(tuple(shape))
