@@ -1,0 +1,1 @@
+"""Published MR models, assembled from `mrlayers`, and what it takes to train them."""
