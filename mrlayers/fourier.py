@@ -35,6 +35,7 @@ def sampled_part(x, mask, centered=False, engine="auto"):
     An axis in which `mask` is 1 wide is never transformed: the transforms along it cancel exactly. Shifts of the image cancel
     as well, so only the mask knows whether k-space is `centered`. No gradient flows to `mask`.
     """
+    mask = ops.stop_gradient(mask)
     sizes = backend.static_shape(mask)
     axes = tuple(axis for axis in SPATIAL_AXES if sizes[axis] != 1)
     if not axes:
@@ -65,7 +66,8 @@ def _along_width(axis, function, x):
 def _multiply_width(x, matrix):
     """`(..., width, 2)` seen as rows of `2 * width` real numbers, times a constant matrix."""
     width = matrix.shape[0] // 2
-    rows = ops.matmul(ops.reshape(x, (-1, 2 * width)), ops.convert_to_tensor(matrix))
+    # The operator, not `ops.matmul`: that one turns float64 into float32 on torch.
+    rows = ops.reshape(x, (-1, 2 * width)) @ ops.convert_to_tensor(matrix, dtype=str(matrix.dtype))
     return ops.reshape(rows, _shape_with_one_unknown(x))
 
 

@@ -11,6 +11,8 @@ served by TensorFlow 1.15.0. What a generation must provide:
 - `static_shape(x)`: the shape as a tuple of `int` or `None`;
 - `in_train_phase(training, if_training, otherwise)`: the one or the other, also where `training` is only known when the graph runs;
 - `set_seed(seed)`: seeds Python, NumPy and the framework;
+- `training_state(model)`, `set_training_state(model, arrays)`: what a compiled model needs besides its weights to go on training;
+- `COMPILE_OPTIONS`: what `model.compile` should be told so that training is fast here;
 - `SAVED_MODEL_SUFFIX`: the file ending of a whole saved model.
 """
 
@@ -29,16 +31,20 @@ else:
 keras = _generation.keras
 ops = _generation.ops
 RUNTIME = _generation.RUNTIME
+COMPILE_OPTIONS = _generation.COMPILE_OPTIONS
 FASTEST_FOURIER_ENGINE = _generation.FASTEST_FOURIER_ENGINE
 SAVED_MODEL_SUFFIX = _generation.SAVED_MODEL_SUFFIX
 fourier = _generation.fourier
 fourier_projection = _generation.fourier_projection
 in_train_phase = _generation.in_train_phase
 set_seed = _generation.set_seed
+set_training_state = _generation.set_training_state
 dtype_name = _generation.dtype_name
 static_shape = _generation.static_shape
+training_state = _generation.training_state
 
 __all__ = [
+    "COMPILE_OPTIONS",
     "FASTEST_FOURIER_ENGINE",
     "RUNTIME",
     "SAVED_MODEL_SUFFIX",
@@ -49,5 +55,7 @@ __all__ = [
     "keras",
     "ops",
     "set_seed",
+    "set_training_state",
     "static_shape",
+    "training_state",
 ]

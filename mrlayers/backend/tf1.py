@@ -29,6 +29,7 @@ from mrlayers.backend import tensorflow_kernels, tf1_ops as ops  # noqa: E402  (
 RUNTIME = "tensorflow1"
 FASTEST_FOURIER_ENGINE = "matmul"
 SAVED_MODEL_SUFFIX = ".h5"
+COMPILE_OPTIONS = {}
 
 
 def _register_keras_serializable(package="Custom", name=None):
@@ -93,3 +94,18 @@ def set_seed(seed):
     random.seed(seed)
     np.random.seed(seed)
     tf.compat.v1.set_random_seed(seed)
+
+
+def training_state(model):
+    """Arrays of the optimizer: step, moments, learning rate. The random generators of TensorFlow 1.15 cannot be read."""
+    return model.optimizer.get_weights() + [np.asarray(tf.keras.backend.get_value(model.optimizer.lr))]
+
+
+def set_training_state(model, arrays):
+    """Puts the arrays of `training_state` back."""
+    model._make_train_function()  # the optimizer has no variables before
+    expected = [array.shape for array in training_state(model)]
+    if expected != [array.shape for array in arrays]:
+        raise ValueError("`arrays` must come from the same model and optimizer. Received: {} arrays for {} variables.".format(len(arrays), len(expected)))
+    model.optimizer.set_weights(arrays[:-1])
+    tf.keras.backend.set_value(model.optimizer.lr, arrays[-1])

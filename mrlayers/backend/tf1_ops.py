@@ -6,20 +6,8 @@
 import tensorflow as tf
 
 
-def abs(x):
-    return tf.abs(x)
-
-
-def add(x1, x2):
-    return tf.add(x1, x2)
-
-
 def cast(x, dtype):
     return tf.cast(x, dtype)
-
-
-def concatenate(xs, axis=0):
-    return tf.concat(xs, axis=axis)
 
 
 def convert_to_tensor(x, dtype=None):
@@ -28,10 +16,6 @@ def convert_to_tensor(x, dtype=None):
 
 def log(x):
     return tf.math.log(x)
-
-
-def matmul(x1, x2):
-    return tf.matmul(x1, x2)
 
 
 def max(x, axis=None, keepdims=False):
@@ -63,20 +47,12 @@ def softplus(x):
     return tf.nn.softplus(x)
 
 
-def sqrt(x):
-    return tf.sqrt(x)
-
-
 def square(x):
     return tf.square(x)
 
 
-def stack(x, axis=0):
-    return tf.stack(x, axis=axis)
-
-
-def subtract(x1, x2):
-    return tf.subtract(x1, x2)
+def stop_gradient(variable):
+    return tf.stop_gradient(variable)
 
 
 def sum(x, axis=None, keepdims=False):
@@ -87,7 +63,3 @@ def swapaxes(x, axis1, axis2):
     order = list(range(x.shape.rank))
     order[axis1], order[axis2] = order[axis2], order[axis1]
     return tf.transpose(x, order)
-
-
-def transpose(x, axes=None):
-    return tf.transpose(x, perm=axes)

@@ -1,0 +1,31 @@
+"""Puts `runtime.py` and `contract.py` on the path of every test, and gives each test a clean Keras."""
+
+import os
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SHARED = pathlib.Path(os.environ.get("MRLAYERS_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(autouse=True)
+def clean_keras():
+    from mrlayers.backend import RUNTIME, keras, set_seed
+
+    if RUNTIME == "tensorflow1":  # whose one graph would grow from test to test; dies with TensorFlow 1.15
+        keras.backend.clear_session()
+    set_seed(0)
+
+
+@pytest.fixture
+def shared():
+    """`shared("weights/d5_c5.npz")`: a path in the shared folder, or a skipped test that says what is absent."""
+
+    def find(name):
+        path = SHARED / name
+        if not path.exists():
+            pytest.skip("{} is absent (set MRLAYERS_SHARED)".format(path))
+        return str(path)
+
+    return find

@@ -1,0 +1,69 @@
+"""`tf1_ops` against `keras.ops`: the same names, arguments and values. Dies with TensorFlow 1.15."""
+
+import ast
+import inspect
+import pathlib
+
+import numpy as np
+import pytest
+
+import mrlayers
+from mrlayers.backend import ops
+from runtime import RUNTIME, random, to_numpy
+
+SOURCE = pathlib.Path(mrlayers.__file__).parent / "backend" / "tf1_ops.py"
+FUNCTIONS = {node.name: node.args for node in ast.parse(SOURCE.read_text()).body if isinstance(node, ast.FunctionDef)}
+
+x, y, positive = random(3, 4, 5), random(3, 4, 5, seed=1), np.abs(random(3, 4, 5)) + 0.1
+CASES = {
+    "cast": ([x, "float64"], {}, x.astype("float64")),
+    "convert_to_tensor": ([x], {}, x),
+    "log": ([positive], {}, np.log(positive)),
+    "max": ([x], {"axis": (1, 2), "keepdims": True}, x.max(axis=(1, 2), keepdims=True)),
+    "maximum": ([x, y], {}, np.maximum(x, y)),
+    "mean": ([x], {"axis": -1}, x.mean(axis=-1)),
+    "reshape": ([x, (-1, 10)], {}, x.reshape(-1, 10)),
+    "roll": ([x, -2], {"axis": -2}, np.roll(x, -2, axis=-2)),
+    "shape": ([x], {}, (3, 4, 5)),
+    "softplus": ([x], {}, np.log1p(np.exp(x))),
+    "square": ([x], {}, x * x),
+    "stop_gradient": ([x], {}, x),
+    "sum": ([x], {"axis": 0}, x.sum(axis=0)),
+    "swapaxes": ([x, -3, -2], {}, np.swapaxes(x, -3, -2)),
+}
+
+
+def test_every_function_has_a_case():
+    assert sorted(FUNCTIONS) == sorted(CASES)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_value(name):
+    if name == "cast" and RUNTIME == "jax":
+        pytest.skip("JAX has no float64 unless told")
+    arguments, options, expected = CASES[name]
+    converted = [
+        [ops.convert_to_tensor(item) for item in argument]
+        if isinstance(argument, list)
+        else ops.convert_to_tensor(argument)
+        if isinstance(argument, np.ndarray)
+        else argument
+        for argument in arguments
+    ]
+    result = getattr(ops, name)(*converted, **options)
+    if isinstance(expected, tuple):
+        assert tuple(result) == expected
+    else:
+        result = to_numpy(result)
+        assert result.shape == expected.shape
+        assert result.dtype == expected.dtype
+        np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_arguments(name):
+    if RUNTIME == "tensorflow1":
+        pytest.skip("keras.ops is not here to compare with")
+    mine = [argument.arg for argument in FUNCTIONS[name].args]
+    theirs = list(inspect.signature(getattr(ops, name)).parameters)
+    assert theirs[: len(mine)] == mine
