@@ -32,7 +32,7 @@ EXTRAS = {  # on Python 3.7 the first four add nothing
     "jax": ["jax" + KERAS3],
     "torch": ["torch>=2.1" + KERAS3],
     "neurite": ["neurite>=0.3" + KERAS3],
-    "plots": ["matplotlib"],
+    "plots": ["matplotlib", "tensorboard"],
     "test": ["pytest>=7"],
 }
 

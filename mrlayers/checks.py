@@ -1,10 +1,14 @@
-"""Sentences for bad input, shared by the layers: argument, expected, received, fix."""
+"""Sentences for bad input: argument, expected, received, fix."""
+
+import numpy as np
 
 
 def require_choice(name, value, choices):
     """`value` must be one of `choices`."""
     if value not in choices:
-        raise ValueError("`{}` must be one of {}. Received: {!r}.".format(name, ", ".join(repr(choice) for choice in choices), value))
+        raise ValueError(
+            "`{}` must be one of {}. Received: {!r}.".format(name, ", ".join(repr(choice) for choice in choices), value)
+        )
 
 
 def require_pairs(name, shape, dtype):
@@ -29,3 +33,14 @@ def require_real(name, dtype):
 def describe(shape):
     """A shape as a tuple would be printed, with `None` for sizes that are not known yet."""
     return "shape " + str(tuple(shape))
+
+
+def refusal(expected, received, advice):
+    """The error of bad input: a sentence of what is expected, then what was received and what to try."""
+    return ValueError("{}. Received: {}. Try {}.".format(expected, received, advice))
+
+
+def require_integer(name, value, lowest):
+    """`value` must be a whole number from `lowest` to 2**32 - 1."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not lowest <= value < 2**32:
+        raise refusal("`%s` must be an integer from %d to 2**32 - 1" % (name, lowest), repr(value), "%s=%d" % (name, lowest))

@@ -125,11 +125,15 @@ class DataConsistency(keras.layers.Layer):
 def _check_weight(data_weight, trainable):
     if data_weight is not None and not (data_weight >= 0 and math.isfinite(data_weight)):
         raise ValueError(
-            "`data_weight` must be a finite number of at least 0, or None for noiseless data. Received: {!r}.".format(data_weight)
+            "`data_weight` must be a finite number of at least 0, or None for noiseless data. Received: {!r}.".format(
+                data_weight
+            )
         )
     if trainable and not data_weight:
         raise ValueError(
-            "`data_weight` must be above 0 with `trainable=True`: learning starts from it. Received: {!r}. Try 1.0.".format(data_weight)
+            "`data_weight` must be above 0 with `trainable=True`: learning starts from it. Received: {!r}. Try 1.0.".format(
+                data_weight
+            )
         )
 
 
@@ -146,11 +150,15 @@ def _three(inputs):
 def _check_shapes(image, reference, mask):
     require_pairs("image", image, "float32")
     if not _compatible(image, reference):
-        raise ValueError("The reference must have the shape of `image`, {}. Received: {}.".format(tuple(image), describe(reference)))
+        raise ValueError(
+            "The reference must have the shape of `image`, {}. Received: {}.".format(tuple(image), describe(reference))
+        )
     expected = "{} or 1 in any axis, and 1 in the last".format(tuple(image[:-1]) + (1,))
     if len(mask) != len(image):
         fix = "numpy.expand_dims(mask, -1)" if len(mask) == len(image) - 1 else "mask.reshape(...)"
-        raise ValueError("`mask` must have the rank of `image`: {}. Received: {}. Try `{}`.".format(expected, describe(mask), fix))
+        raise ValueError(
+            "`mask` must have the rank of `image`: {}. Received: {}. Try `{}`.".format(expected, describe(mask), fix)
+        )
     if mask[-1] != 1 or not all(size == 1 or _compatible([full], [size]) for full, size in zip(image[:-1], mask[:-1])):
         raise ValueError("`mask` must be broadcastable to `image`: {}. Received: {}.".format(expected, describe(mask)))
 

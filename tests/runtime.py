@@ -42,7 +42,12 @@ def to_numpy(tensor):
 
 def gradients(layer, arrays, cotangent):
     """Gradients of `sum(layer(inputs) * cotangent)`: a list for the inputs (`None` where none flows) and one for the weights."""
-    call = {"tensorflow1": _gradients_tensorflow1, "tensorflow": _gradients_tensorflow, "jax": _gradients_jax, "torch": _gradients_torch}
+    call = {
+        "tensorflow1": _gradients_tensorflow1,
+        "tensorflow": _gradients_tensorflow,
+        "jax": _gradients_jax,
+        "torch": _gradients_torch,
+    }
     return call[RUNTIME](layer, arrays, cotangent)
 
 
@@ -59,7 +64,7 @@ def _gradients_tensorflow1(layer, arrays, cotangent):
     found = tf.gradients(total, inputs + weights)
     session = keras.backend.get_session()
     values = [None if gradient is None else session.run(gradient) for gradient in found]
-    return values[: len(inputs)], values[len(inputs):]
+    return values[: len(inputs)], values[len(inputs) :]
 
 
 def _gradients_tensorflow(layer, arrays, cotangent):
@@ -73,7 +78,7 @@ def _gradients_tensorflow(layer, arrays, cotangent):
     weights = [weight.value for weight in layer.trainable_weights]
     found = tape.gradient(total, inputs + weights)
     values = [None if gradient is None else gradient.numpy() for gradient in found]
-    return values[: len(inputs)], values[len(inputs):]
+    return values[: len(inputs)], values[len(inputs) :]
 
 
 def _gradients_jax(layer, arrays, cotangent):
@@ -100,7 +105,7 @@ def _gradients_torch(layer, arrays, cotangent):
     weights = [weight.value for weight in layer.trainable_weights]
     found = torch.autograd.grad(total, inputs + weights, allow_unused=True)
     values = [None if gradient is None else gradient.numpy() for gradient in found]
-    return values[: len(inputs)], values[len(inputs):]
+    return values[: len(inputs)], values[len(inputs) :]
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and folders and archives with their errors in words."""
 
 import contextlib
 import os
-import tempfile
+
+import numpy as np
 
 
 @contextlib.contextmanager
@@ -13,14 +14,13 @@ def written_whole(path):
     """
     folder, name = os.path.split(os.path.abspath(path))
     make_folder(folder)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".partial-", suffix="-" + name)
-    os.close(handle)
+    temporary = os.path.join(folder, ".partial-{}-{}".format(os.getpid(), name))
     try:
         yield temporary
         os.replace(temporary, path)
-    except BaseException:
-        os.remove(temporary)
-        raise
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
 
 
 def make_folder(path):
@@ -28,4 +28,23 @@ def make_folder(path):
     try:
         os.makedirs(path, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise ValueError("`{}` must be a folder. Received: the name of a file, or of something below a file. Try another name.".format(path))
+        raise ValueError(
+            "`{}` must be a folder. Received: the name of a file, or of something below a file. Try another name.".format(path)
+        ) from None
+
+
+def read_arrays(path):
+    """All arrays of the `.npz` file `path` by name, or one sentence that says what is wrong with it."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise ValueError(
+            "`{}` must be an .npz file of weights. Received: no such file. Try its full path.".format(path)
+        ) from None
+    except Exception as error:  # NumPy and zipfile raise half a dozen kinds for a damaged file
+        raise ValueError(
+            "`{}` must be an .npz file of weights. Received: a file that cannot be read ({}). Try to copy it again.".format(
+                path, error
+            )
+        ) from error

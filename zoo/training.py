@@ -10,7 +10,7 @@ import numpy as np
 from mrlayers import backend
 from mrlayers.backend import keras
 from zoo import events
-from zoo.files import make_folder, written_whole
+from zoo.files import make_folder, read_arrays, written_whole
 
 
 def fit(
@@ -55,18 +55,25 @@ def fit(
     for argument, value in [("epochs", epochs), ("checkpoint_every", checkpoint_every), ("keep", keep)]:
         if not isinstance(value, int) or value < 1:
             raise ValueError("`{}` must be a whole number of at least 1. Received: {!r}.".format(argument, value))
-    make_folder(output)
     newest = _newest_checkpoint(output)
     if resume and newest is None:
-        raise ValueError("`output` must hold a checkpoint to resume from. Received: {}, which has none. Try it without resume.".format(output))
+        raise ValueError(
+            "`output` must hold a checkpoint to resume from. Received: {}, which has none. Try it without resume.".format(
+                output
+            )
+        )
     if newest and not resume:
         raise ValueError(
-            "`output` must not hold another run. Received: {}, with {}. "
-            "Try to resume that run, or another folder.".format(output, os.path.basename(newest))
+            "`output` must not hold another run. Received: {}, with {}. Try to resume that run, or another folder.".format(
+                output, os.path.basename(newest)
+            )
         )
+    make_folder(output)
     first_epoch, best = _restore(model, newest) if resume else (0, np.inf)
     if first_epoch >= epochs:
-        raise ValueError("`epochs` must be more than the {} that {} already has. Received: {}.".format(first_epoch, output, epochs))
+        raise ValueError(
+            "`epochs` must be more than the {} that {} already has. Received: {}.".format(first_epoch, output, epochs)
+        )
 
     history_path = os.path.join(output, "history.csv")
     _forget_epochs_from(first_epoch, history_path)
@@ -93,6 +100,9 @@ def fit(
 def cosine_decay(learning_rate, epochs):
     """A callback that lowers the learning rate along half a cosine, from `learning_rate` in the first epoch to 1 % of it in the last."""
 
+    if not 0 < learning_rate < math.inf:
+        raise ValueError("`learning_rate` must be a positive number. Received: {!r}. Try 1e-3.".format(learning_rate))
+
     def schedule(epoch, current=None):
         return learning_rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * epoch / max(1, epochs - 1))))
 
@@ -111,7 +121,7 @@ def load_weights(model, path):
     Raises:
         ValueError: an array is missing, left over or has another shape (each is named), or the file is no readable `.npz`.
     """
-    _set_weights(model, _read(path), path)
+    _set_weights(model, read_arrays(path), path)
 
 
 def _weights(model):
@@ -150,16 +160,6 @@ def _names(layer):
     return [layer.name + "/" + (path.split("/", 1)[1] if "/" in path else path) for path in paths]
 
 
-def _read(path):
-    try:
-        with np.load(path) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise ValueError("`{}` must be an .npz file of weights. Received: no such file.".format(path))
-    except Exception as error:  # NumPy and zipfile raise half a dozen kinds for a damaged file
-        raise ValueError("`{}` must be an .npz file of weights. Received: a file that cannot be read ({}).".format(path, error))
-
-
 def _newest_checkpoint(output):
     paths = sorted(glob.glob(os.path.join(glob.escape(output), "checkpoints", "epoch-*.npz")))
     return paths[-1] if paths else None
@@ -167,8 +167,8 @@ def _newest_checkpoint(output):
 
 def _restore(model, path):
     """Puts model and optimizer back into the state of a checkpoint; returns its epoch and the best loss so far."""
-    arrays = _read(path)
-    weights = {name[len("weights/"):]: array for name, array in arrays.items() if name.startswith("weights/")}
+    arrays = read_arrays(path)
+    weights = {name[len("weights/") :]: array for name, array in arrays.items() if name.startswith("weights/")}
     _set_weights(model, weights, path)
     state = [arrays[name] for name in sorted(arrays) if name.startswith("state/")]
     backend.set_training_state(model, state)
@@ -251,7 +251,9 @@ class _Checkpoints(keras.callbacks.Callback):
         if done % self.every == 0 or done == self.epochs:
             folder = os.path.join(self.output, "checkpoints")
             arrays = {"weights/" + name: array for name, array in weights.items()}
-            arrays.update({"state/{:05d}".format(index): array for index, array in enumerate(backend.training_state(self.model))})
+            arrays.update(
+                {"state/{:05d}".format(index): array for index, array in enumerate(backend.training_state(self.model))}
+            )
             with written_whole(os.path.join(folder, "epoch-{:04d}.npz".format(done))) as temporary:
                 np.savez(temporary, epoch=done, best=self.best, **arrays)
             for path in sorted(glob.glob(os.path.join(glob.escape(folder), "epoch-*.npz")))[: -self.keep]:

@@ -25,7 +25,9 @@ elif sys.version_info >= (3, 10):
 else:
     raise ImportError(
         "mrlayers runs on Python 3.7 (TensorFlow 1.15.0) and on Python 3.10 or later (Keras 3). "
-        "Running: Python {}.{}. Install Python 3.10 or later, then `pip install mrlayers[tensorflow]`.".format(*sys.version_info[:2])
+        "Running: Python {}.{}. Install Python 3.10 or later, then `pip install mrlayers[tensorflow]`.".format(
+            *sys.version_info[:2]
+        )
     )
 
 keras = _generation.keras

@@ -10,7 +10,9 @@ def _import_keras():
     """Keras, or one sentence that says what to install."""
     installed = [name for name in _INSTALL if importlib.util.find_spec(name)]
     if importlib.util.find_spec("keras") is None:
-        raise ImportError("mrlayers needs Keras 3.8 or later and one backend. Received: no Keras. Try `pip install mrlayers[tensorflow]`.")
+        raise ImportError(
+            "mrlayers needs Keras 3.8 or later and one backend. Received: no Keras. Try `pip install mrlayers[tensorflow]`."
+        )
     if not installed:
         raise ImportError(
             "mrlayers needs a Keras backend: TensorFlow, JAX or PyTorch. Received: none of them. "
@@ -28,7 +30,9 @@ def _import_keras():
         ) from error
     if tuple(int(part) for part in keras.__version__.split(".")[:2]) < (3, 8):
         raise ImportError(
-            "mrlayers needs Keras 3.8 or later on this Python. Received: Keras {}. Try `pip install --upgrade keras`.".format(keras.__version__)
+            "mrlayers needs Keras 3.8 or later on this Python. Received: Keras {}. Try `pip install --upgrade keras`.".format(
+                keras.__version__
+            )
         )
     if keras.backend.backend() not in _INSTALL:
         raise ImportError(
@@ -63,7 +67,9 @@ else:
     # convolutions around it stay with oneDNN, which is faster than XLA there.
     _COMPILED_PROJECTION = {
         axes: tensorflow_kernels.self_adjoint(
-            tf.function(lambda x, mask, axes=axes: tensorflow_kernels.projection(x, mask, axes), jit_compile=True, autograph=False)
+            tf.function(
+                lambda x, mask, axes=axes: tensorflow_kernels.projection(x, mask, axes), jit_compile=True, autograph=False
+            )
         )
         for axes in [(-3,), (-2,), (-3, -2)]
     }
@@ -107,7 +113,11 @@ def set_training_state(model, arrays):
     model.optimizer.build(model.trainable_variables)
     variables = _state_variables(model)
     if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
-        raise ValueError("`arrays` must come from the same model and optimizer. Received: {} arrays for {} variables.".format(len(arrays), len(variables)))
+        raise ValueError(
+            "`arrays` must come from the same model and optimizer. Received: {} arrays for {} variables.".format(
+                len(arrays), len(variables)
+            )
+        )
     for variable, array in zip(variables, arrays):
         variable.assign(array)
 

@@ -16,7 +16,7 @@ def transform(x, axes, inverse, widen=False):
     x = tf.cast(x, wide)
     z = tf.complex(x[..., 0], x[..., 1])
     z = _FFT[len(axes), inverse](z)
-    lengths = tf.shape(z)[-len(axes):]
+    lengths = tf.shape(z)[-len(axes) :]
     scale = tf.sqrt(tf.cast(tf.reduce_prod(lengths), wide))
     scale = scale if inverse else 1.0 / scale
     y = tf.cast(tf.stack([tf.math.real(z), tf.math.imag(z)], axis=-1) * scale, dtype)

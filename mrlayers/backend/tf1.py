@@ -16,7 +16,9 @@ def _import_tensorflow():
     except TypeError as error:
         raise ImportError("TensorFlow 1.15.0 needs protobuf below 3.21 ({}). {}".format(str(error).splitlines()[0], fix))
     if not tensorflow.__version__.startswith("1.15."):
-        raise ImportError("mrlayers needs TensorFlow 1.15.0 on Python 3.7. Received: TensorFlow {}. {}".format(tensorflow.__version__, fix))
+        raise ImportError(
+            "mrlayers needs TensorFlow 1.15.0 on Python 3.7. Received: TensorFlow {}. {}".format(tensorflow.__version__, fix)
+        )
     if tuple(int(part) for part in np.__version__.split(".")[:2]) >= (1, 20):
         raise ImportError("TensorFlow 1.15.0 needs NumPy below 1.20. Received: NumPy {}. {}".format(np.__version__, fix))
     return tensorflow
@@ -106,6 +108,10 @@ def set_training_state(model, arrays):
     model._make_train_function()  # the optimizer has no variables before
     expected = [array.shape for array in training_state(model)]
     if expected != [array.shape for array in arrays]:
-        raise ValueError("`arrays` must come from the same model and optimizer. Received: {} arrays for {} variables.".format(len(arrays), len(expected)))
+        raise ValueError(
+            "`arrays` must come from the same model and optimizer. Received: {} arrays for {} variables.".format(
+                len(arrays), len(expected)
+            )
+        )
     model.optimizer.set_weights(arrays[:-1])
     tf.keras.backend.set_value(model.optimizer.lr, arrays[-1])

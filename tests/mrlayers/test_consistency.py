@@ -5,7 +5,7 @@ import pytest
 
 import contract
 from mrlayers import FFT, DataConsistency, backend
-from mrlayers.backend import keras, ops
+from mrlayers.backend import keras
 from runtime import RUNTIME, double_precision, evaluate, gradients, random, relative_error, to_complex, to_pairs
 
 ENGINES = ["fft", "matmul"]
@@ -103,7 +103,9 @@ def test_an_axis_of_lines_is_never_transformed():
         evaluate(DataConsistency(reference="image", engine=engine), image, reference, mask)
         operations = keras.backend.get_session().graph.get_operations()
         if engine == "matmul":
-            sizes = {op.outputs[0].shape.as_list()[0] for op in operations if op.type == "Const" and op.outputs[0].shape.rank == 2}
+            sizes = {
+                op.outputs[0].shape.as_list()[0] for op in operations if op.type == "Const" and op.outputs[0].shape.rank == 2
+            }
             assert sizes == {12}
         assert sum(op.type in ("FFT", "IFFT") for op in operations) == (2 if engine == "fft" else 0)
         assert not [op for op in operations if op.type in ("FFT2D", "IFFT2D")]

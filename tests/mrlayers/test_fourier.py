@@ -15,7 +15,9 @@ SIZES = [(16, 12), (7, 13), (1, 20)]
 
 @pytest.mark.parametrize("layer_type", [FFT, IFFT])
 def test_contract(layer_type, tmp_path):
-    contract.check_layer(lambda: layer_type(axes=-2, centered=True, engine="matmul", name="transform"), [random(3, 7, 10, 2)], tmp_path)
+    contract.check_layer(
+        lambda: layer_type(axes=-2, centered=True, engine="matmul", name="transform"), [random(3, 7, 10, 2)], tmp_path
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES + ["auto"])
@@ -100,7 +102,11 @@ def test_projection_has_second_derivatives():
     """The gradient of its own gradient: Hessian-vector products of |P x|^2 / 2 are P again."""
     mask = np.array([1, 0, 1, 1, 0, 0, 1, 0], "float32").reshape(1, 8, 1, 1)
     x, v = random(1, 8, 6, 2), random(1, 8, 6, 2, seed=1)
-    twice = keras.layers.Lambda(lambda x: sampled_part(sampled_part(x, ops.convert_to_tensor(mask), engine="fft"), ops.convert_to_tensor(mask), engine="fft"))
+    twice = keras.layers.Lambda(
+        lambda x: sampled_part(
+            sampled_part(x, ops.convert_to_tensor(mask), engine="fft"), ops.convert_to_tensor(mask), engine="fft"
+        )
+    )
     expected = evaluate(lambda x: sampled_part(x, ops.convert_to_tensor(mask), engine="fft"), v)
     assert relative_error(gradients(twice, [x], v)[0][0], expected) < 1e-5
 
@@ -113,7 +119,9 @@ def test_matmul_engine_has_no_complex_tensor():
 
     gradients(keras.layers.Lambda(lambda x: FFT(centered=True, engine="matmul")(x)), [random(2, 6, 5, 2)], random(2, 6, 5, 2))
     operations = keras.backend.get_session().graph.get_operations()
-    assert not [op.name for op in operations for tensor in op.outputs if tensor.dtype.base_dtype in (tf.complex64, tf.complex128)]
+    assert not [
+        op.name for op in operations for tensor in op.outputs if tensor.dtype.base_dtype in (tf.complex64, tf.complex128)
+    ]
 
 
 def test_matrices_are_unitary_to_the_last_digit():

@@ -271,11 +271,3 @@ def test_ssim_names_the_package_that_is_missing(monkeypatch):
     with pytest.raises(ImportError, match="pip install scikit-image"):
         metrics.ssim(ONE, ONE)
     metrics.psnr(ONE, ONE)
-
-
-def test_keras_metric_equals_psnr():
-    from runtime import evaluate, random, to_complex
-
-    target, image = random(3, 8, 6, 2), random(3, 8, 6, 2, seed=1)
-    result = evaluate(lambda pair: metrics.complex_psnr(*pair), target, image)
-    np.testing.assert_allclose(result, metrics.psnr(to_complex(target), to_complex(image), "complex-max"), rtol=1e-5)

@@ -82,7 +82,9 @@ def test_shear_by_hand():
 
 
 def test_one_spoke_along_each_axis_and_diagonal():
-    points = [np.argwhere(sampling.radial_mask((5, 5), 1, first_angle=angle, centered=True)[..., 0]) for angle in (0, 45, 90, 135)]
+    points = [
+        np.argwhere(sampling.radial_mask((5, 5), 1, first_angle=angle, centered=True)[..., 0]) for angle in (0, 45, 90, 135)
+    ]
     five = np.arange(5)
     for found, expected in zip(points, [(five * 0 + 2, five), (five, five), (five, five * 0 + 2), (five, 4 - five)]):
         np.testing.assert_array_equal(found, np.stack(expected, axis=1))
@@ -364,12 +366,16 @@ def test_refuses_more_centre_lines_than_the_mask_may_hold(function):
     message = "`center_lines` must be small enough for the 16 lines that acceleration 4 leaves of 64. Received: 17. Try center_lines=16"
     with pytest.raises(ValueError, match=message):
         function(SHAPE, 4, 17)
-    with pytest.raises(ValueError, match="`acceleration` must be low enough to leave one of 64 lines. Received: 65. Try acceleration=64"):
+    with pytest.raises(
+        ValueError, match="`acceleration` must be low enough to leave one of 64 lines. Received: 65. Try acceleration=64"
+    ):
         function(SHAPE, 65, 0)
 
 
 def test_refuses_a_centre_that_is_larger_than_the_points_or_the_axes():
-    with pytest.raises(ValueError, match="for the 48 points that acceleration 64 leaves of 3072. Received: 7. Try center_size=6"):
+    with pytest.raises(
+        ValueError, match="for the 48 points that acceleration 64 leaves of 3072. Received: 7. Try center_size=6"
+    ):
         sampling.variable_density_2d(SHAPE, 64, 7)
     with pytest.raises(ValueError, match="`center_size` must be an integer from 0 to 48. Received: 49"):
         sampling.variable_density_2d(SHAPE, 1, 49)

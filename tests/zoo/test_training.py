@@ -68,7 +68,9 @@ def test_resumed_run_equals_uninterrupted_run_bit_for_bit(tmp_path):
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path), TF_CPP_MIN_LOG_LEVEL="3")
     for output, epochs, how in [("whole", 4, "new"), ("parts", 2, "new"), ("parts", 4, "resume")]:
         command = [sys.executable, "-c", RUN, here, str(tmp_path / output), str(epochs), how]
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+        done = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True
+        )
         assert done.returncode == 0, done.stdout[-2000:]
     for name in ("last.npz", "best.npz", "checkpoints/epoch-0004.npz"):
         whole, parts = arrays_of(tmp_path / "whole" / name), arrays_of(tmp_path / "parts" / name)
@@ -93,12 +95,17 @@ def test_resume_forgets_epochs_after_the_checkpoint(tmp_path):
 def test_keeps_so_many_checkpoints_and_the_best_weights(tmp_path):
     history = run(tmp_path, 5, keep=2)
     assert sorted(os.listdir(str(tmp_path / "checkpoints"))) == ["epoch-0004.npz", "epoch-0005.npz"]
-    assert float(arrays_of(tmp_path / "checkpoints" / "epoch-0005.npz")["best"]) == pytest.approx(min(history.history["val_loss"]))
+    assert float(arrays_of(tmp_path / "checkpoints" / "epoch-0005.npz")["best"]) == pytest.approx(
+        min(history.history["val_loss"])
+    )
     assert not [name for _, _, names in os.walk(str(tmp_path)) for name in names if name.startswith(".partial")]
 
 
 def test_not_a_number_stops_and_keeps_the_last_good_checkpoint(tmp_path):
-    with pytest.raises(FloatingPointError, match="The loss became nan in epoch 3, batch 1. The last good checkpoint is .*epoch-0002.npz. Try a smaller"):
+    with pytest.raises(
+        FloatingPointError,
+        match="The loss became nan in epoch 3, batch 1. The last good checkpoint is .*epoch-0002.npz. Try a smaller",
+    ):
         training.fit(make_model(), Batches(bad_epoch=2), 5, str(tmp_path), keep=1, verbose=0)
     check_finite(tmp_path)
 
@@ -158,7 +165,9 @@ def test_weights_are_named_in_errors(tmp_path):
     changed["first/kernel"] = np.zeros((3, 3, 2, 5))
     np.savez(path, **changed)
     before = model.get_weights()
-    expected = "missing: last/bias; left over: extra; of another shape: first/kernel \\(3, 3, 2, 5\\) instead of \\(3, 3, 2, 4\\)"
+    expected = (
+        "missing: last/bias; left over: extra; of another shape: first/kernel \\(3, 3, 2, 5\\) instead of \\(3, 3, 2, 4\\)"
+    )
     with pytest.raises(ValueError, match=expected):
         training.load_weights(model, path)
     assert all(np.array_equal(new, old) for new, old in zip(model.get_weights(), before))

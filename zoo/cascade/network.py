@@ -57,7 +57,11 @@ def deep_cascade(
         Schlemper et al., IEEE TMI 37 (2018); github.com/js3611/Deep-MRI-Reconstruction; Ascend ModelZoo CascadeNet_ID2121.
     """
     require_choice("normalization", normalization, (None, "batch"))
-    for argument, value, least in [("num_cascades", num_cascades, 1), ("num_convolutions", num_convolutions, 2), ("filters", filters, 1)]:
+    for argument, value, least in [
+        ("num_cascades", num_cascades, 1),
+        ("num_convolutions", num_convolutions, 2),
+        ("filters", filters, 1),
+    ]:
         if not isinstance(value, int) or value < least:
             raise ValueError("`{}` must be a whole number of at least {}. Received: {!r}.".format(argument, least, value))
     height, width = image_shape

@@ -1,6 +1,6 @@
 """The authors' own weights of the deep cascade."""
 
-import numpy as np
+from zoo.files import read_arrays
 
 
 def load_published(model, path):
@@ -15,17 +15,17 @@ def load_published(model, path):
         ValueError: the file has other arrays or other shapes than the model.
     """
     convolutions = [layer for layer in model.layers if "_convolution" in layer.name]
-    with np.load(path) as archive:
-        # Read by name: the order inside the published file is scrambled.
-        expected = ["arr_{}".format(index) for index in range(2 * len(convolutions))]
-        if sorted(expected) != sorted(archive.files):
-            raise ValueError(
-                "`path` must hold {} arrays arr_0 ... for this model. Received: {} arrays in {}. "
-                "Try `deep_cascade(image_shape, num_cascades=5, num_convolutions=5, filters=64)`.".format(
-                    len(expected), len(archive.files), path
-                )
+    archive = read_arrays(path)
+    # Read by name: the order inside the published file is scrambled.
+    expected = ["arr_{}".format(index) for index in range(2 * len(convolutions))]
+    if set(expected) != set(archive):
+        raise ValueError(
+            "`path` must hold {} arrays arr_0 ... for this model. Received: {} arrays in {}. "
+            "Try `deep_cascade(image_shape, num_cascades=5, num_convolutions=5, filters=64)`.".format(
+                len(expected), len(archive), path
             )
-        arrays = [archive[name] for name in expected]
+        )
+    arrays = [archive[name] for name in expected]
     weights = [[kernel.transpose(2, 3, 1, 0), bias] for kernel, bias in zip(arrays[::2], arrays[1::2])]
     for layer, values in zip(convolutions, weights):
         shapes = [tuple(array.shape) for array in layer.get_weights()]

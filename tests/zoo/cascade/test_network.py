@@ -7,6 +7,7 @@ from mrlayers import backend, metrics, sampling
 from mrlayers.backend import keras
 from runtime import random, relative_error, to_complex, to_pairs
 from zoo.cascade import data, deep_cascade, load_published
+from zoo.images import load_images
 
 MODELZOO = dict(shared=True, normalization="batch", data_weight=1.0, trainable_data_weight=True)
 SAMPLED = [0, 1, 2, 6, 14, 15]
@@ -64,12 +65,14 @@ def test_full_mask_returns_the_data(shared):
 @pytest.mark.parametrize("acceleration", [3, 4])
 def test_published_weights_gain_on_real_images(shared, acceleration):
     """Chest images, which the weights have never seen. Measured over all 100: see the README."""
-    images = data.load_images(shared("data/chest/images.npz"))[::25]
+    images = load_images(shared("data/chest/images.npz"))[::25]
     masks = sampling.cartesian_mask(images.shape, acceleration, seed=1)
     zero_filled, kspace = data.undersample(images, masks)
     model = deep_cascade(images.shape[1:], masks.shape[1:])
     load_published(model, shared("weights/d5_c5.npz"))
-    result = np.concatenate([model.predict_on_batch([x[np.newaxis] for x in sample]) for sample in zip(zero_filled, kspace, masks)])
+    result = np.concatenate(
+        [model.predict_on_batch([x[np.newaxis] for x in sample]) for sample in zip(zero_filled, kspace, masks)]
+    )
     gain = metrics.psnr(images, to_complex(result)) - metrics.psnr(images, to_complex(zero_filled))
     assert gain.mean() > 1.0
 
@@ -120,7 +123,11 @@ def test_trains_and_crosses_by_name(tmp_path, options):
 
 
 def test_refusals(tmp_path):
-    for name, options in [("num_cascades", dict(num_cascades=0)), ("num_convolutions", dict(num_convolutions=1)), ("filters", dict(filters=2.5))]:
+    for name, options in [
+        ("num_cascades", dict(num_cascades=0)),
+        ("num_convolutions", dict(num_convolutions=1)),
+        ("filters", dict(filters=2.5)),
+    ]:
         with pytest.raises(ValueError, match="`{}` must be a whole number of at least".format(name)):
             deep_cascade((16, 16), **options)
     with pytest.raises(ValueError, match="`normalization` must be one of None, 'batch'. Received: 'layer'"):
@@ -129,7 +136,9 @@ def test_refusals(tmp_path):
         deep_cascade((16, 16), (15, 1, 1))
     path = str(tmp_path / "weights.npz")
     np.savez(path, arr_0=np.zeros((4, 2, 3, 3)), arr_1=np.zeros(4))
-    with pytest.raises(ValueError, match="must hold 20 arrays arr_0 ... for this model. Received: 2 arrays in .*weights.npz. Try"):
+    with pytest.raises(
+        ValueError, match="must hold 20 arrays arr_0 ... for this model. Received: 2 arrays in .*weights.npz. Try"
+    ):
         load_published(deep_cascade((16, 16), num_cascades=2), path)
     np.savez(path, *[np.zeros((4, 2, 3, 3)) if index % 2 == 0 else np.zeros(4) for index in range(4)])
     with pytest.raises(ValueError, match="`path` must fit the model. Received: .*Try other `filters`"):
