@@ -30,7 +30,6 @@ def main():
 
 
 def evaluate(options):
-    make_folder(options.output)
     architecture, published = architecture_of(options)
     if options.data is None:
         size = options.image_size or 128
@@ -43,6 +42,7 @@ def evaluate(options):
         images.shape[1:], batches.mask_shape, architecture["cascades"], architecture["convolutions"], architecture["filters"]
     )
     (load_published if published else training.load_weights)(model, options.weights)
+    make_folder(options.output)
     print(sampling.describe_mask(mask(seed=0)))
     results = evaluation.reconstruct(model, batches)
     print(evaluation.report(*results))

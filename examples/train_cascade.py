@@ -25,6 +25,8 @@ from zoo.cascade import data, deep_cascade, evaluation, phantoms
 from zoo.files import written_whole
 from zoo.images import crop, load_images
 
+NOT_OF_THE_RUN = ("output", "resume", "epochs", "checkpoint_every")
+
 
 def main():
     parser = arguments()
@@ -74,7 +76,10 @@ def train(options):
             )
         }
 
-    remember(options, output)
+    chosen = {name: value for name, value in vars(options).items() if name not in NOT_OF_THE_RUN}
+    path = os.path.join(output, "arguments.json")
+    if options.resume:
+        refuse_other_arguments(chosen, path)
     training.fit(
         model,
         train_batches,
@@ -84,7 +89,10 @@ def train(options):
         pictures=pictures,
         resume=options.resume,
         checkpoint_every=options.checkpoint_every,
-        callbacks=[training.cosine_decay(options.learning_rate, options.epochs)],
+        callbacks=[
+            training.cosine_decay(options.learning_rate, options.epochs),
+            keras.callbacks.LambdaCallback(on_train_begin=lambda logs: write_arguments(chosen, path)),
+        ],
         verbose=1 if sys.stdout.isatty() else 2,
     )
     training.load_weights(model, os.path.join(output, "best.npz"))
@@ -122,26 +130,25 @@ def read(options):
     return loaded[:-validation], loaded[-validation:], test
 
 
-def remember(options, output):
-    """Keeps the arguments beside the weights, and refuses to resume a run with others."""
-    path = os.path.join(output, "arguments.json")
-    chosen = {
-        name: value for name, value in vars(options).items() if name not in ("output", "resume", "epochs", "checkpoint_every")
-    }
-    if not options.resume:
-        if not os.path.isdir(os.path.join(output, "checkpoints")):
-            with written_whole(path) as temporary, open(temporary, "w") as file:
-                json.dump(chosen, file, indent=1, sort_keys=True)
-    elif os.path.exists(path):
-        with open(path) as file:
-            begun = json.load(file)
-        for name in sorted(chosen):
-            if chosen[name] != begun.get(name, chosen[name]):
-                raise ValueError(
-                    "`--{}` must be {} as when the run began. Received: {}. Try it without `--resume` in another folder.".format(
-                        name.replace("_", "-"), begun[name], chosen[name]
-                    )
+def write_arguments(chosen, path):
+    """Keeps the arguments beside the weights."""
+    with written_whole(path) as temporary, open(temporary, "w") as file:
+        json.dump(chosen, file, indent=1, sort_keys=True)
+
+
+def refuse_other_arguments(chosen, path):
+    """A run is resumed with the arguments it began with."""
+    if not os.path.exists(path):
+        return
+    with open(path) as file:
+        begun = json.load(file)
+    for name in sorted(chosen):
+        if chosen[name] != begun.get(name, chosen[name]):
+            raise ValueError(
+                "`--{}` must be {} as when the run began. Received: {}. Try it without `--resume` in another folder.".format(
+                    name.replace("_", "-"), begun[name], chosen[name]
                 )
+            )
 
 
 def free_folder(name):
@@ -166,11 +173,11 @@ def arguments():
         help="lines around zero frequency that are always measured (default: %(default)s)",
     )
     add("--cascades", type=int, default=3, help="blocks in a row (default: %(default)s; the paper: 5)")
-    add("--convolutions", type=int, default=4, help="convolutions in a block (default: %(default)s; the paper: 5)")
+    add("--convolutions", type=int, default=3, help="convolutions in a block (default: %(default)s; the paper: 5)")
     add("--filters", type=int, default=32, help="channels in a block (default: %(default)s; the paper: 64)")
-    add("--epochs", type=int, default=20, help="passes over the images (default: %(default)s)")
+    add("--epochs", type=int, default=40, help="passes over the images (default: %(default)s)")
     add("--batch-size", type=int, default=4, help="images in a step (default: %(default)s)")
-    add("--learning-rate", type=float, default=1e-3, help="of Adam, lowered along a cosine (default: %(default)s)")
+    add("--learning-rate", type=float, default=2e-3, help="of Adam, lowered along a cosine (default: %(default)s)")
     add("--image-size", type=int, help="side of the phantoms (128), or crop the images to it")
     add("--checkpoint-every", type=int, default=5, help="epochs from one checkpoint to the next (default: %(default)s)")
     add("--output", help="folder for weights, logs and figure (default: outputs/cascade, or the next free name)")
