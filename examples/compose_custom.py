@@ -5,6 +5,7 @@ About a minute on two CPU cores:
     python examples/compose_custom.py
 """
 
+import argparse
 import functools
 
 from mrlayers import IFFT, DataConsistency, backend, sampling
@@ -24,6 +25,9 @@ def small_unet(x, name):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=12, help="passes over 48 phantoms (default: %(default)s)")
+    options = parser.parse_args()
     size = (96, 96)
     image = keras.Input(size + (2,), name="image")
     kspace = keras.Input(size + (2,), name="kspace")
@@ -41,7 +45,7 @@ def main():
     lines = functools.partial(sampling.cartesian_mask, size, acceleration=4)
     train = data.UndersampledImages(phantoms.random_phantoms(48, size, seed=1), lines)
     test = data.UndersampledImages(phantoms.random_phantoms(12, size, seed=2), lines, shuffle=False)
-    for epoch in range(12):
+    for epoch in range(options.epochs):
         loss = [float(model.train_on_batch(inputs, target)) for inputs, target in train.epoch(epoch)]
         print("epoch {:2d}: loss {:.6f}".format(epoch + 1, sum(loss) / len(loss)))
     print(evaluation.report(*evaluation.reconstruct(model, test)))

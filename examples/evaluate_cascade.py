@@ -14,6 +14,7 @@ import os
 from mrlayers import sampling
 from zoo import training
 from zoo.cascade import data, deep_cascade, evaluation, load_published, phantoms
+from zoo.cascade.packed import stored_mask
 from zoo.files import make_folder, read_arrays
 from zoo.images import crop, load_images
 
@@ -36,7 +37,10 @@ def evaluate(options):
         images = phantoms.random_phantoms(16, (size, size), seed=2**31)
     else:
         images = crop(load_images(options.data), options.image_size)
-    mask = functools.partial(sampling.cartesian_mask, images.shape[1:], options.acceleration, options.center_lines)
+    if options.mask:
+        mask = stored_mask(options.mask)
+    else:
+        mask = functools.partial(sampling.cartesian_mask, images.shape[1:], options.acceleration, options.center_lines)
     batches = data.UndersampledImages(images, mask, batch_size=options.batch_size, seed=options.seed, shuffle=False)
     model = deep_cascade(
         images.shape[1:], batches.mask_shape, architecture["cascades"], architecture["convolutions"], architecture["filters"]
@@ -46,7 +50,9 @@ def evaluate(options):
     print(sampling.describe_mask(mask(seed=0)))
     results = evaluation.reconstruct(model, batches)
     print(evaluation.report(*results))
-    title = "{}\nacceleration {:g}".format(os.path.basename(options.weights), options.acceleration)
+    title = "{}\nacceleration {:.3g}".format(
+        os.path.basename(options.weights), sampling.describe_mask(mask(seed=0)).acceleration
+    )
     print(evaluation.write_results(options.output, *results, name="scores", title=title))
 
 
@@ -67,6 +73,7 @@ def arguments():
     add("--weights", required=True, help="best.npz or last.npz of a run, or the authors' d5_c5.npz")
     add("--data", help="images: HDF5 with `label`, .npz, .npy, NIfTI, or a folder of PNG, BMP or TIFF (default: phantoms)")
     add("--acceleration", type=float, default=4.0, help="lines in an image over lines measured (default: %(default)s)")
+    add("--mask", help="HDF5 with `mask`: use this one mask for all images (default: a new one for each)")
     add(
         "--center-lines",
         type=int,

@@ -27,7 +27,7 @@ def main(arguments=None):
     try:
         pack(options)
     except (ValueError, OSError) as error:
-        parser.error(str(error))
+        parser.exit(2, "{}: {}\n".format(parser.prog, error))
 
 
 def pack(options):

@@ -22,6 +22,7 @@ from mrlayers.complexes import to_complex
 from mrlayers.metrics import complex_psnr
 from zoo import training
 from zoo.cascade import data, deep_cascade, evaluation, phantoms
+from zoo.cascade.packed import stored_mask
 from zoo.files import written_whole
 from zoo.images import crop, load_images
 
@@ -40,14 +41,17 @@ def main():
 
 
 def train(options):
-    output = options.output or free_folder("outputs/cascade")
+    output = options.output or default_folder("outputs/cascade", options.resume)
     train_images, validation_images, test_images = read(options)
     print(
         "{} images of {}x{} to train, {} to validate, {} to test".format(
             len(train_images), *train_images.shape[1:], len(validation_images), len(test_images)
         )
     )
-    mask = functools.partial(sampling.cartesian_mask, train_images.shape[1:], options.acceleration, options.center_lines)
+    if options.mask:
+        mask = stored_mask(options.mask)
+    else:
+        mask = functools.partial(sampling.cartesian_mask, train_images.shape[1:], options.acceleration, options.center_lines)
     print(sampling.describe_mask(mask(seed=0)))
     batches = functools.partial(data.UndersampledImages, mask_function=mask, batch_size=options.batch_size)
     train_batches = batches(train_images, seed=options.seed)
@@ -90,7 +94,7 @@ def train(options):
         resume=options.resume,
         checkpoint_every=options.checkpoint_every,
         callbacks=[
-            training.cosine_decay(options.learning_rate, options.epochs),
+            training.exponential_decay(options.learning_rate, options.learning_rate_decay),
             keras.callbacks.LambdaCallback(on_train_begin=lambda logs: write_arguments(chosen, path)),
         ],
         verbose=1 if sys.stdout.isatty() else 2,
@@ -98,7 +102,7 @@ def train(options):
     training.load_weights(model, os.path.join(output, "best.npz"))
     results = evaluation.reconstruct(model, test_batches)
     print("Held-out images, best weights:\n" + evaluation.report(*results))
-    title = "first test image\nacceleration {:g}".format(options.acceleration)
+    title = "first test image\nacceleration {:.3g}".format(sampling.describe_mask(mask(seed=0)).acceleration)
     print(evaluation.write_results(output, *results, name="test", title=title))
 
 
@@ -120,13 +124,12 @@ def read(options):
     else:
         held_out = max(1, len(loaded) // 5)
         loaded, test = loaded[:-held_out], loaded[-held_out:]
-    validation = max(1, len(loaded) // 20)
-    if len(loaded) - validation < 1:
+    if len(loaded) < 2:
         raise ValueError(
-            "`--data` must hold at least 3 images: to train, to validate and to test. Received: {}.".format(
-                len(loaded) + len(test)
-            )
+            "`--data` must hold an image to train with and one to validate, and one to test unless there is `--test-data`. "
+            "Received: {} for the first two. Try more images.".format(len(loaded))
         )
+    validation = max(1, len(loaded) // 20)
     return loaded[:-validation], loaded[-validation:], test
 
 
@@ -151,10 +154,13 @@ def refuse_other_arguments(chosen, path):
             )
 
 
-def free_folder(name):
-    """`name`, or `name-2` and so on when that exists."""
+def default_folder(name, resume):
+    """The last of `name`, `name-2` and so on that exists, to resume; else the first that does not."""
     names = itertools.chain([name], ("{}-{}".format(name, number) for number in itertools.count(2)))
-    return next(folder for folder in names if not os.path.exists(folder))
+    taken = list(itertools.takewhile(os.path.exists, names))
+    if resume:
+        return taken[-1] if taken else name
+    return name if not taken else "{}-{}".format(name, len(taken) + 1)
 
 
 def arguments():
@@ -166,6 +172,7 @@ def arguments():
     )
     add("--test-data", help="images to test with (default: the last fifth of --data)")
     add("--acceleration", type=float, default=4.0, help="lines in an image over lines measured (default: %(default)s)")
+    add("--mask", help="HDF5 with `mask`: use this one mask for all images as ModelZoo does (default: a new one for each)")
     add(
         "--center-lines",
         type=int,
@@ -177,7 +184,8 @@ def arguments():
     add("--filters", type=int, default=32, help="channels in a block (default: %(default)s; the paper: 64)")
     add("--epochs", type=int, default=40, help="passes over the images (default: %(default)s)")
     add("--batch-size", type=int, default=4, help="images in a step (default: %(default)s)")
-    add("--learning-rate", type=float, default=2e-3, help="of Adam, lowered along a cosine (default: %(default)s)")
+    add("--learning-rate", type=float, default=2e-3, help="of Adam in the first epoch (default: %(default)s)")
+    add("--learning-rate-decay", type=float, default=0.95, help="factor from one epoch to the next (default: %(default)s)")
     add("--image-size", type=int, help="side of the phantoms (128), or crop the images to it")
     add("--checkpoint-every", type=int, default=5, help="epochs from one checkpoint to the next (default: %(default)s)")
     add("--output", help="folder for weights, logs and figure (default: outputs/cascade, or the next free name)")

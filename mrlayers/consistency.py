@@ -5,7 +5,7 @@ import math
 from mrlayers import backend
 from mrlayers.backend import keras, ops
 from mrlayers.checks import describe, require_choice, require_pairs, require_real
-from mrlayers.fourier import ENGINES, fourier_transform, sampled_part
+from mrlayers.fourier import ENGINES, as_float, fourier_transform, sampled_part
 
 REFERENCES = ("kspace", "image")
 
@@ -41,7 +41,7 @@ class DataConsistency(keras.layers.Layer):
         centered: `True` when zero frequency of `kspace` and `mask` is in the middle, `False` when it is at index 0.
         engine: `"auto"`, `"fft"` or `"matmul"`, see `FFT`.
         reference: `"kspace"`: the second input is measured k-space. `"image"`: it is the inverse transform of that (the
-            zero-filled image). Values where `mask` is 0 do not matter in either.
+            zero-filled image). Where `mask` is 0 k-space must be finite, but its values do not matter.
 
     Call arguments:
         inputs: one list `[image, kspace or zero-filled image, mask]`. No gradient flows to `mask`.
@@ -85,7 +85,7 @@ class DataConsistency(keras.layers.Layer):
             self.raw_weight = self.add_weight(
                 name="raw_weight",
                 shape=(),
-                initializer=keras.initializers.Constant(math.log(math.expm1(self.data_weight))),
+                initializer=keras.initializers.Constant(self.data_weight + math.log(-math.expm1(-self.data_weight))),
                 trainable=True,
             )
         super().build(input_shape)
@@ -95,9 +95,10 @@ class DataConsistency(keras.layers.Layer):
         _check_shapes(*[backend.static_shape(x) for x in (image, reference, mask)])
         for name, x in (("image", image), (self.reference, reference), ("mask", mask)):
             require_real(name, x.dtype)
-        reference, mask = ops.cast(reference, image.dtype), ops.cast(mask, image.dtype)
+        image = as_float(image)
+        reference, mask = ops.cast(reference, image.dtype), ops.stop_gradient(ops.cast(mask, image.dtype))
         if self.reference == "kspace":
-            reference = fourier_transform(reference, inverse=True, centered=self.centered, engine=self.engine)
+            reference = fourier_transform(reference * mask, inverse=True, centered=self.centered, engine=self.engine)
         return data_consistency(image, reference, mask, self._blend(image.dtype), self.centered, self.engine)
 
     def _blend(self, dtype):
@@ -107,12 +108,22 @@ class DataConsistency(keras.layers.Layer):
         return None if self.data_weight is None else self.data_weight / (1.0 + self.data_weight)
 
     def compute_output_shape(self, input_shape):
-        _check_shapes(*[tuple(shape) for shape in _three(input_shape)])
+        _check_shapes(*[backend.static_shape(shape) for shape in _three(input_shape)])
         return input_shape[0]
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        frozen = config.pop("frozen", False)
+        layer = super().from_config(config)
+        if frozen:
+            layer.trainable = False
+        return layer
 
     def get_config(self):
         config = super().get_config()
         config.update(
+            frozen=self.learns_weight and not self.trainable,
             data_weight=self.data_weight,
             trainable=self.learns_weight,
             centered=self.centered,

@@ -45,6 +45,11 @@ def sampled_part(x, mask, centered=False, engine="auto"):
     return _projection_by_matmul(x, mask, axes, centered)
 
 
+def as_float(x):
+    """Integers and booleans as the float type of Keras; other tensors as they are."""
+    return x if "float" in backend.dtype_name(x) else ops.cast(x, keras.backend.floatx())
+
+
 def _projection_by_matmul(x, mask, axes, centered):
     """Matrix products act on the last two axes of `(..., height, width, 2)`; height takes the place of width for its turn."""
     if axes == (-2,):
@@ -67,7 +72,7 @@ def _multiply_width(x, matrix):
     """`(..., width, 2)` seen as rows of `2 * width` real numbers, times a constant matrix."""
     width = matrix.shape[0] // 2
     # The operator, not `ops.matmul`: that one turns float64 into float32 on torch.
-    rows = ops.reshape(x, (-1, 2 * width)) @ ops.convert_to_tensor(matrix, dtype=str(matrix.dtype))
+    rows = ops.reshape(x, (-1, 2 * width)) @ backend.constant(matrix)
     return ops.reshape(rows, _shape_with_one_unknown(x))
 
 
@@ -141,10 +146,10 @@ class _Fourier(keras.layers.Layer):
 
     def call(self, inputs):
         require_pairs("inputs", backend.static_shape(inputs), inputs.dtype)
-        return fourier_transform(inputs, self.axes, self.inverse, self.centered, self.engine)
+        return fourier_transform(as_float(inputs), self.axes, self.inverse, self.centered, self.engine)
 
     def compute_output_shape(self, input_shape):
-        require_pairs("inputs", tuple(input_shape), "float32")
+        require_pairs("inputs", backend.static_shape(input_shape), "float32")
         return input_shape
 
     def get_config(self):

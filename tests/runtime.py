@@ -108,6 +108,38 @@ def _gradients_torch(layer, arrays, cotangent):
     return values[: len(inputs)], values[len(inputs) :]
 
 
+def second_gradient(function, x, direction):
+    """The Hessian of `sum(function(x)**2) / 2` times `direction`, by differentiating twice."""
+    if RUNTIME == "tensorflow1":
+        import tensorflow as tf
+
+        tensor = tf.constant(x)
+        (first,) = tf.gradients(tf.reduce_sum(tf.square(function(tensor))) / 2, tensor)
+        return to_numpy(tf.gradients(tf.reduce_sum(first * direction), tensor)[0])
+    if RUNTIME == "tensorflow":
+        import tensorflow as tf
+
+        tensor = tf.constant(x)
+        with tf.GradientTape() as outer:
+            outer.watch(tensor)
+            with tf.GradientTape() as inner:
+                inner.watch(tensor)
+                total = tf.reduce_sum(tf.square(function(tensor))) / 2
+            along = tf.reduce_sum(inner.gradient(total, tensor) * direction)
+        return outer.gradient(along, tensor).numpy()
+    if RUNTIME == "jax":
+        import jax
+        import jax.numpy as jnp
+
+        first = jax.grad(lambda tensor: jnp.sum(jnp.square(function(tensor))) / 2)
+        return np.asarray(jax.grad(lambda tensor: jnp.sum(first(tensor) * direction))(jnp.asarray(x)))
+    import torch
+
+    tensor = torch.tensor(x, requires_grad=True)
+    (first,) = torch.autograd.grad(function(tensor).square().sum() / 2, tensor, create_graph=True)
+    return torch.autograd.grad((first * torch.tensor(direction)).sum(), tensor)[0].numpy()
+
+
 @contextlib.contextmanager
 def double_precision():
     """JAX knows float64 only when told; the others always do."""

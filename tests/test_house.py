@@ -23,9 +23,8 @@ def imports(path):
             for name in node.names:
                 yield name.name
         elif isinstance(node, ast.ImportFrom):
-            yield node.module
             for name in node.names:
-                yield "{}.{}".format(node.module, name.name)
+                yield "{}.{}".format(node.module or ".", name.name)
 
 
 def wrong_arrow(path, name):

@@ -25,9 +25,10 @@ def load_images(path, key=None):
     | `.hdf5`, `.h5` | the data set `key`, by default ModelZoo's `label` |
     | `.npz` | the array `key`, by default the only one, or the only one that holds images and is not called `mask...` |
     | `.npy` | the array |
-    | `.nii`, `.nii.gz` | the slices along the third axis of a 3-D volume, without those that are zero everywhere |
+    | `.nii`, `.nii.gz` | the slices along the third axis of a 3-D volume |
 
-    Arrays are `(n, height, width)` or `(height, width)`, real or complex, or real pairs `(n, height, width, 2)`, of any unit.
+    Arrays are `(n, height, width)` or `(height, width)`, real or complex, or real pairs `(n, height, width, 2)`, of any unit. Images
+    that are zero everywhere are left out: no error can be put in relation to them.
 
     Args:
         path: File or folder.
@@ -69,6 +70,7 @@ def load_images(path, key=None):
     peak = np.abs(images).max() if images.size else 0
     if not peak:
         raise refusal("`path` must hold an image that is not zero everywhere", path, "another file")
+    images = images[np.any(images, axis=(1, 2))]
     return (images / peak).astype(np.complex64)
 
 
@@ -176,8 +178,7 @@ def _read_nifti(path):
         advice = "nibabel.load(path).slicer[..., 0] for one volume of a series, saved as a file of its own"
         raise refusal("`path` must hold a 3-D volume", "%s with shape %s" % (path, volume.shape), advice)
     with _reading(path):
-        slices = np.moveaxis(np.asarray(volume.dataobj), 2, 0)
-        return slices[slices.any(axis=(1, 2))]
+        return np.moveaxis(np.asarray(volume.dataobj), 2, 0)
 
 
 def _holds_images(array):

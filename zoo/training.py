@@ -30,7 +30,8 @@ def fit(
 
     `output` then holds `best.npz` and `last.npz` (weights), `checkpoints/epoch-0001.npz` ... (weights, optimizer, epoch),
     `history.csv`, and TensorBoard's `events.*` with the losses, and with `pictures`. A run that was stopped and resumed
-    equals one that was not, as long as `batches` depends on nothing but the epoch.
+    equals one that was not, as long as `batches` and the learning rate depend on nothing but the epoch, and `callbacks` keep
+    nothing in memory from one epoch to the next. With random layers such as dropout that holds on Keras 3 only.
 
     Args:
         model: a compiled `keras.Model`.
@@ -56,16 +57,19 @@ def fit(
         if not isinstance(value, int) or value < 1:
             raise ValueError("`{}` must be a whole number of at least 1. Received: {!r}.".format(argument, value))
     newest = _newest_checkpoint(output)
+    held = [name for name in ("history.csv", "last.npz") if os.path.exists(os.path.join(output, name))] + (
+        [newest] if newest else []
+    )
     if resume and newest is None:
         raise ValueError(
             "`output` must hold a checkpoint to resume from. Received: {}, which has none. Try it without resume.".format(
                 output
             )
         )
-    if newest and not resume:
+    if held and not resume:
         raise ValueError(
             "`output` must not hold another run. Received: {}, with {}. Try to resume that run, or another folder.".format(
-                output, os.path.basename(newest)
+                output, os.path.basename(held[-1])
             )
         )
     make_folder(output)
@@ -97,22 +101,20 @@ def fit(
     )
 
 
-def cosine_decay(learning_rate, epochs):
-    """A callback that lowers the learning rate along half a cosine, from `learning_rate` in the first epoch to 1 % of it in the last."""
-
+def exponential_decay(learning_rate, rate=0.95):
+    """A callback that sets the learning rate of an epoch to `learning_rate * rate ** epoch`, whatever the number of epochs."""
     if not 0 < learning_rate < math.inf:
         raise ValueError("`learning_rate` must be a positive number. Received: {!r}. Try 1e-3.".format(learning_rate))
-
-    def schedule(epoch, current=None):
-        return learning_rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * epoch / max(1, epochs - 1))))
-
-    return keras.callbacks.LearningRateScheduler(schedule)
+    if not 0 < rate <= 1:
+        raise ValueError("`rate` must be above 0 and at most 1. Received: {!r}. Try 0.95.".format(rate))
+    return keras.callbacks.LearningRateScheduler(lambda epoch, current=None: learning_rate * rate**epoch)
 
 
 def save_weights(model, path):
     """Writes a model's weights as an `.npz` of arrays named `layer/weight`, which `load_weights` reads on every runtime."""
-    with written_whole(path) as temporary:
-        np.savez(temporary, **_weights(model))
+    arrays = _weights(model)
+    with written_whole(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
 
 
 def load_weights(model, path):
@@ -124,8 +126,25 @@ def load_weights(model, path):
     _set_weights(model, read_arrays(path), path)
 
 
+def _layers(model, scope=""):
+    """`(scope, layer)` of every layer with weights of its own; models inside models give the scope."""
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            for inner in _layers(layer, scope + layer.name + "/"):
+                yield inner
+        elif layer.weights:
+            yield scope, layer
+
+
 def _weights(model):
-    return {name: array for layer in model.layers for name, array in zip(_names(layer), layer.get_weights())}
+    named = [pair for scope, layer in _layers(model) for pair in zip(_names(scope, layer), layer.get_weights())]
+    arrays = dict(named)
+    if not len(arrays) == len(named) == len(model.weights):
+        raise ValueError(
+            "`model` must have layers with names of their own and no weights outside of them. Received: {} names for {} "
+            "weights. Try other layer names.".format(len(arrays), len(model.weights))
+        )
+    return arrays
 
 
 def _set_weights(model, arrays, path):
@@ -148,21 +167,24 @@ def _set_weights(model, arrays, path):
                 path, "; ".join(problems)
             )
         )
-    for layer in model.layers:
-        names = _names(layer)
-        if names:
-            layer.set_weights([arrays[name] for name in names])
+    for scope, layer in _layers(model):
+        layer.set_weights([arrays[name] for name in _names(scope, layer)])
 
 
-def _names(layer):
+def _names(scope, layer):
     """`layer/weight` for every weight, the same on every runtime: TensorFlow 1.15 adds `:0`, and a counter to scopes used twice."""
     paths = [getattr(weight, "path", weight.name).split(":")[0] for weight in layer.weights]
-    return [layer.name + "/" + (path.split("/", 1)[1] if "/" in path else path) for path in paths]
+    return [scope + layer.name + "/" + (path.split("/", 1)[1] if "/" in path else path) for path in paths]
+
+
+def _checkpoints(output):
+    """Paths of the checkpoints, oldest first."""
+    paths = glob.glob(os.path.join(glob.escape(output), "checkpoints", "epoch-*.npz"))
+    return sorted(paths, key=lambda path: int(re.findall(r"\d+", os.path.basename(path))[0]))
 
 
 def _newest_checkpoint(output):
-    paths = sorted(glob.glob(os.path.join(glob.escape(output), "checkpoints", "epoch-*.npz")))
-    return paths[-1] if paths else None
+    return (_checkpoints(output) or [None])[-1]
 
 
 def _restore(model, path):
@@ -254,9 +276,11 @@ class _Checkpoints(keras.callbacks.Callback):
             arrays.update(
                 {"state/{:05d}".format(index): array for index, array in enumerate(backend.training_state(self.model))}
             )
-            with written_whole(os.path.join(folder, "epoch-{:04d}.npz".format(done))) as temporary:
-                np.savez(temporary, epoch=done, best=self.best, **arrays)
-            for path in sorted(glob.glob(os.path.join(glob.escape(folder), "epoch-*.npz")))[: -self.keep]:
+            with written_whole(os.path.join(folder, "epoch-{:04d}.npz".format(done))) as temporary, open(
+                temporary, "wb"
+            ) as file:
+                np.savez(file, epoch=done, best=self.best, **arrays)
+            for path in _checkpoints(self.output)[: -self.keep]:
                 os.remove(path)
 
 

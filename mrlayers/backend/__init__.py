@@ -7,8 +7,9 @@ served by TensorFlow 1.15.0. What a generation must provide:
 - `RUNTIME`: `"tensorflow1"`, `"tensorflow"`, `"jax"` or `"torch"`, for reports and for the table of measured choices;
 - `FASTEST_FOURIER_ENGINE`: what `engine="auto"` means here (measured: `benchmarks/data_consistency.py`);
 - `fourier(x, axes, inverse)`, `fourier_projection(x, mask, axes)`: complex FFT kernels on (real, imaginary) pairs;
+- `constant(array)`: a NumPy array as a tensor, one per graph however often it is asked for;
 - `dtype_name(x)`: such as `"float32"`;
-- `static_shape(x)`: the shape as a tuple of `int` or `None`;
+- `static_shape(x)`: the shape of a tensor, or a shape, as a tuple of `int` or `None`;
 - `in_train_phase(training, if_training, otherwise)`: the one or the other, also where `training` is only known when the graph runs;
 - `set_seed(seed)`: seeds Python, NumPy and the framework;
 - `training_state(model)`, `set_training_state(model, arrays)`: what a compiled model needs besides its weights to go on training;
@@ -41,6 +42,7 @@ fourier_projection = _generation.fourier_projection
 in_train_phase = _generation.in_train_phase
 set_seed = _generation.set_seed
 set_training_state = _generation.set_training_state
+constant = _generation.constant
 dtype_name = _generation.dtype_name
 static_shape = _generation.static_shape
 training_state = _generation.training_state
@@ -50,6 +52,7 @@ __all__ = [
     "FASTEST_FOURIER_ENGINE",
     "RUNTIME",
     "SAVED_MODEL_SUFFIX",
+    "constant",
     "dtype_name",
     "fourier",
     "fourier_projection",

@@ -20,7 +20,7 @@ def _import_keras():
         )
     try:
         import keras
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
         wanted = os.environ.get("KERAS_BACKEND", "tensorflow")
         raise ImportError(
             "mrlayers could not import Keras with its backend {!r} ({}). Installed backends: {}. "
@@ -83,14 +83,19 @@ else:
         return _COMPILED_PROJECTION[axes](x, mask)
 
 
+def constant(array):
+    """A NumPy array as a tensor of the same type."""
+    return ops.convert_to_tensor(array, dtype=str(array.dtype))
+
+
 def dtype_name(x):
     """Such as `"float32"`."""
     return keras.backend.standardize_dtype(x.dtype)
 
 
 def static_shape(x):
-    """The shape as a tuple of `int`, `None` where it is only known when the model runs."""
-    return tuple(x.shape)
+    """The shape of a tensor, or a shape, as a tuple of `int`, `None` where it is only known when the model runs."""
+    return tuple(getattr(x, "shape", x))
 
 
 def in_train_phase(training, if_training, otherwise):

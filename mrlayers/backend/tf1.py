@@ -76,14 +76,23 @@ def _inexact(x, axes):
     return any(length is None or length & (length - 1) for length in lengths)
 
 
+def constant(array):
+    """A NumPy array as a tensor, one per graph: ten layers with the same matrix share it, in memory and in a frozen file."""
+    with tf.init_scope():  # outside of any `while_loop` or `cond` that is being built, so that all may use it
+        known = tf.compat.v1.get_default_graph().__dict__.setdefault("_mrlayers_constants", {})
+        if id(array) not in known:
+            known[id(array)] = (tf.constant(array), array)  # the array is kept, or its id could come again
+        return known[id(array)][0]
+
+
 def dtype_name(x):
     """Such as `"float32"`."""
     return x.dtype.base_dtype.name
 
 
 def static_shape(x):
-    """The shape as a tuple of `int`, `None` where it is only known when the graph runs."""
-    return tuple(None if size is None else int(size) for size in tf.TensorShape(x.shape).as_list())
+    """The shape of a tensor, or a shape, as a tuple of `int`, `None` where it is only known when the graph runs."""
+    return tuple(tf.TensorShape(getattr(x, "shape", x)).as_list())
 
 
 def in_train_phase(training, if_training, otherwise):
@@ -100,7 +109,7 @@ def set_seed(seed):
 
 def training_state(model):
     """Arrays of the optimizer: step, moments, learning rate. The random generators of TensorFlow 1.15 cannot be read."""
-    return model.optimizer.get_weights() + [np.asarray(tf.keras.backend.get_value(model.optimizer.lr))]
+    return model.optimizer.get_weights() + [np.asarray(tf.keras.backend.get_value(rate)) for rate in _learning_rate(model)]
 
 
 def set_training_state(model, arrays):
@@ -113,5 +122,13 @@ def set_training_state(model, arrays):
                 len(arrays), len(expected)
             )
         )
-    model.optimizer.set_weights(arrays[:-1])
-    tf.keras.backend.set_value(model.optimizer.lr, arrays[-1])
+    rates = _learning_rate(model)
+    model.optimizer.set_weights(arrays[: len(arrays) - len(rates)])
+    for rate in rates:
+        tf.keras.backend.set_value(rate, arrays[-1])
+
+
+def _learning_rate(model):
+    """The variable in a list; an empty one for a schedule, which follows the optimizer's step."""
+    rate = model.optimizer.lr
+    return [] if isinstance(rate, tf.keras.optimizers.schedules.LearningRateSchedule) else [rate]

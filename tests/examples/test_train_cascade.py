@@ -12,6 +12,7 @@ import pytest
 
 from mrlayers.backend import RUNTIME, keras
 from mrlayers.complexes import to_pairs
+from zoo.cascade.packed import write_mask
 from zoo.cascade.phantoms import random_phantoms
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
@@ -60,7 +61,11 @@ def test_trains_resumes_and_evaluates(folder, monkeypatch, capsys):
     with open("run/history.csv") as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
 
-    run(monkeypatch, "evaluate_cascade", "--weights run/best.npz --data images.npy --image-size 32 --center-lines 4 --output scores")
+    run(
+        monkeypatch,
+        "evaluate_cascade",
+        "--weights run/best.npz --data images.npy --image-size 32 --center-lines 4 --output scores",
+    )
     assert "12 images" in capsys.readouterr().out
     with open("scores/scores.csv") as file:
         rows = list(csv.DictReader(file))
@@ -72,6 +77,38 @@ def test_trains_on_files_from_given_weights(folder, monkeypatch, capsys):
     run(monkeypatch, "train_cascade", "--output first" + options)
     run(monkeypatch, "train_cascade", "--output second --weights first/best.npz --test-data images.npy" + options)
     assert "12 to test" in capsys.readouterr().out
+
+
+def test_resume_finds_the_default_folder_and_equals_one_run(folder, monkeypatch, capsys):
+    """The exact command a user types: fewer epochs first, then more with --resume."""
+    run(monkeypatch, "train_cascade", SMALL + " --epochs 1")
+    run(monkeypatch, "train_cascade", SMALL + " --epochs 2 --resume")
+    run(monkeypatch, "train_cascade", SMALL + " --epochs 2")
+    assert sorted(os.listdir("outputs")) == ["cascade", "cascade-2"]
+    with np.load("outputs/cascade/last.npz") as parts, np.load("outputs/cascade-2/last.npz") as whole:
+        for name in whole.files:
+            np.testing.assert_allclose(parts[name], whole[name], rtol=1e-6, atol=1e-6)
+
+
+def test_one_stored_mask_for_all_images(folder, monkeypatch, capsys):
+    write_mask("mask.hdf5", np.tile(np.arange(32)[:, np.newaxis] % 2 == 0, (1, 32)))
+    run(monkeypatch, "train_cascade", SMALL + " --epochs 1 --output run --mask mask.hdf5")
+    assert "acceleration 2.00" in capsys.readouterr().out
+    run(monkeypatch, "evaluate_cascade", "--weights run/best.npz --image-size 32 --mask mask.hdf5 --output scores")
+    assert "acceleration 2.00" in capsys.readouterr().out
+
+
+def test_evaluates_weights_in_the_authors_layout(folder, monkeypatch, capsys):
+    np.savez("authors.npz", np.zeros((4, 2, 3, 3)), np.zeros(4), np.zeros((2, 4, 3, 3)), np.zeros(2))
+    sizes = " --cascades 1 --convolutions 2 --filters 4 --image-size 32 --center-lines 4"
+    run(monkeypatch, "evaluate_cascade", "--weights authors.npz --output scores" + sizes)
+    rows = list(csv.DictReader(open("scores/scores.csv")))
+    assert all(row["PSNR (complex-max), zero-filled"][:5] == row["PSNR (complex-max), reconstruction"][:5] for row in rows)
+
+
+def test_composes_a_network_of_its_own(folder, monkeypatch, capsys):
+    run(monkeypatch, "compose_custom", "--epochs 1")
+    assert "PSNR (complex-max)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -91,7 +128,7 @@ def test_trains_on_files_from_given_weights(folder, monkeypatch, capsys):
         ("--data nan.npy", "finite pixels"),
         ("--data images.npy --image-size 64", "`size` must fit into the images"),
         ("--data images.npy --test-data square.npy", "`--test-data` must hold images of 32x40"),
-        ("--data two.npy", "`--data` must hold at least 3 images"),
+        ("--data two.npy", "`--data` must hold an image to train with"),
         ("--output file", "`file` must be a folder"),
         ("--output absent --resume", "`output` must hold a checkpoint to resume from"),
         ("--weights absent.npz", "no such file"),

@@ -126,6 +126,39 @@ def test_mask_may_be_boolean_or_integer():
         assert np.array_equal(evaluate(DataConsistency(), image, kspace, mask.astype(dtype)), truth)
 
 
+def test_integer_images_are_computed_as_floats():
+    image, kspace, mask = example()
+    image = (100 * image).astype("int32")
+    for engine in ENGINES:
+        result = evaluate(DataConsistency(engine=engine), image, kspace, mask)
+        assert relative_error(result, evaluate(DataConsistency(engine=engine), image.astype("float32"), kspace, mask)) < 1e-6
+
+
+def test_large_values_where_nothing_was_measured_do_not_matter():
+    image, kspace, mask = example()
+    spoiled = np.where(mask == 0, 1e6, kspace).astype("float32")
+    assert (
+        relative_error(evaluate(DataConsistency(), image, spoiled, mask), evaluate(DataConsistency(), image, kspace, mask))
+        < 1e-5
+    )
+
+
+def test_a_frozen_weight_stays_frozen():
+    layer = DataConsistency(0.7, trainable=True)
+    layer.trainable = False
+    again = DataConsistency.from_config(layer.get_config())
+    evaluate(again, *example())
+    assert len(again.weights) == 1 and not again.trainable_weights
+    again.trainable = True
+    assert len(again.trainable_weights) == 1
+
+
+def test_large_learned_weight():
+    layer = DataConsistency(1e4, trainable=True)
+    image, kspace, mask = example()
+    assert relative_error(evaluate(layer, image, kspace, mask), evaluate(DataConsistency(1e4), image, kspace, mask)) < 1e-5
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("centered", [False, True])
 def test_measured_samples_are_the_data_and_others_stay(centered, engine):

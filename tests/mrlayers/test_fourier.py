@@ -7,7 +7,7 @@ import contract
 from mrlayers import FFT, IFFT, backend
 from mrlayers.backend import keras, ops
 from mrlayers.fourier import real_dft_matrix, sampled_part
-from runtime import RUNTIME, evaluate, gradients, random, relative_error, to_complex, to_pairs
+from runtime import RUNTIME, evaluate, gradients, random, relative_error, second_gradient, to_complex, to_pairs
 
 ENGINES = ["fft", "matmul"]
 SIZES = [(16, 12), (7, 13), (1, 20)]
@@ -98,17 +98,31 @@ def test_fast_kernel_equals_plain_transforms(axes):
     assert relative_error(gradients(fast_layer, [x], y)[0][0], gradients(plain_layer, [x], y)[0][0]) < 1e-5
 
 
-def test_projection_has_second_derivatives():
-    """The gradient of its own gradient: Hessian-vector products of |P x|^2 / 2 are P again."""
+@pytest.mark.parametrize("engine", ENGINES)
+def test_projection_has_second_derivatives(engine):
+    """The Hessian of |P x|^2 / 2 is P itself."""
     mask = np.array([1, 0, 1, 1, 0, 0, 1, 0], "float32").reshape(1, 8, 1, 1)
     x, v = random(1, 8, 6, 2), random(1, 8, 6, 2, seed=1)
-    twice = keras.layers.Lambda(
-        lambda x: sampled_part(
-            sampled_part(x, ops.convert_to_tensor(mask), engine="fft"), ops.convert_to_tensor(mask), engine="fft"
-        )
-    )
-    expected = evaluate(lambda x: sampled_part(x, ops.convert_to_tensor(mask), engine="fft"), v)
-    assert relative_error(gradients(twice, [x], v)[0][0], expected) < 1e-5
+
+    def project(x):
+        return sampled_part(x, ops.convert_to_tensor(mask), engine=engine)
+
+    assert relative_error(second_gradient(project, x, v), evaluate(project, v)) < 1e-5
+
+
+def test_integers_are_computed_as_floats():
+    x = np.random.RandomState(0).randint(0, 256, (1, 8, 6, 2))
+    for engine in ENGINES:
+        expected = to_pairs(np.fft.fft2(to_complex(x), norm="ortho"), "float64")
+        assert relative_error(evaluate(FFT(engine=engine), x.astype("int32")), expected) < 1e-5
+
+
+def test_layers_share_their_matrices_on_tensorflow1():
+    if RUNTIME != "tensorflow1":
+        pytest.skip("only TensorFlow 1.15 keeps one graph to look at")
+    evaluate(lambda x: IFFT(engine="matmul")(FFT(engine="matmul")(FFT(engine="matmul")(x))), random(1, 8, 8, 2))
+    operations = keras.backend.get_session().graph.get_operations()
+    assert sum(op.type == "Const" and op.outputs[0].shape.as_list() == [16, 16] for op in operations) == 2
 
 
 def test_matmul_engine_has_no_complex_tensor():

@@ -53,7 +53,7 @@ def make_model():
 
 
 def run(output, epochs, **options):
-    options = dict(dict(validation=Batches(), verbose=0, callbacks=[training.cosine_decay(1e-2, 5)]), **options)
+    options = dict(dict(validation=Batches(), verbose=0, callbacks=[training.exponential_decay(1e-2)]), **options)
     return training.fit(make_model(), Batches(), epochs, str(output), **options)
 
 
@@ -145,14 +145,56 @@ def test_refusals_of_fit(tmp_path):
         run(tmp_path / "file" / "below", 1)
     with pytest.raises(ValueError, match="`output` must hold a checkpoint to resume from"):
         run(tmp_path / "new", 1, resume=True)
+    run(tmp_path / "early", 1)
+    (tmp_path / "early" / "checkpoints" / "epoch-0001.npz").unlink()
+    with pytest.raises(ValueError, match="`output` must not hold another run.*last.npz"):
+        run(tmp_path / "early", 1)
     run(tmp_path / "run", 1)
     with pytest.raises(ValueError, match="`output` must not hold another run.*epoch-0001.npz"):
         run(tmp_path / "run", 2)
     with pytest.raises(ValueError, match="`epochs` must be more than the 1 that"):
         run(tmp_path / "run", 1, resume=True)
+    with pytest.raises(ValueError, match="`learning_rate` must be a positive number. Received: 0. Try 1e-3"):
+        training.exponential_decay(0)
+    with pytest.raises(ValueError, match="`rate` must be above 0 and at most 1. Received: 1.5. Try 0.95"):
+        training.exponential_decay(1e-3, 1.5)
     for argument in ("epochs", "keep", "checkpoint_every"):
         with pytest.raises(ValueError, match="`{}` must be a whole number of at least 1. Received: 0".format(argument)):
             run(tmp_path / "other", **dict({"epochs": 1}, **{argument: 0}))
+
+
+def test_schedules_resume_too(tmp_path):
+    def model():
+        made = make_model()
+        schedule = keras.optimizers.schedules.ExponentialDecay(1e-2, 3, 0.5)
+        made.compile(keras.optimizers.Adam(schedule), loss="mse", **backend.COMPILE_OPTIONS)
+        return made
+
+    training.fit(model(), Batches(), 1, str(tmp_path), verbose=0)
+    training.fit(model(), Batches(), 2, str(tmp_path), verbose=0, resume=True)
+
+
+def test_ten_thousandth_epoch_is_the_newest(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    for epoch in (9999, 10000):
+        (tmp_path / "checkpoints" / "epoch-{}.npz".format(epoch)).write_text("")
+    assert training._newest_checkpoint(str(tmp_path)).endswith("epoch-10000.npz")
+
+
+def test_weights_of_models_inside_models(tmp_path):
+    def model():
+        image = keras.Input((8, 8, 2))
+        inside = keras.Input((8, 8, 2))
+        x = keras.layers.Conv2D(2, 3, padding="same", name="first")(inside)
+        inner = keras.Model(inside, keras.layers.Conv2D(2, 3, padding="same", name="second")(x), name="inner")
+        return keras.Model(image, inner(image))
+
+    made, again, path = model(), model(), str(tmp_path / "weights")
+    training.save_weights(made, path)
+    assert os.listdir(str(tmp_path)) == ["weights"]
+    training.load_weights(again, path)
+    assert sorted(arrays_of(path)) == ["inner/first/bias", "inner/first/kernel", "inner/second/bias", "inner/second/kernel"]
+    assert all(np.array_equal(new, old) for new, old in zip(again.get_weights(), made.get_weights()))
 
 
 def test_weights_are_named_in_errors(tmp_path):

@@ -47,8 +47,10 @@ def deep_cascade(
     Fidelity: the defaults are D5-C5 of the authors' code, 565,770 parameters; its published weights reproduce the authors' numbers
     (`load_published`). Different on purpose: ReLU layers start from He's initialisation with its factor of two (the authors
     leave it out) and the last convolution of a block from zeros, so that training starts at the zero-filled image.
-    `num_convolutions=11, shared=True, normalization="batch", data_weight=1.0, trainable_data_weight=True` is ModelZoo's
-    CascadeNet: 336,649 parameters, 335,365 of them trainable, and its blend `lam / (0.5 + lam)` with `lam = data_weight / 2`.
+    `num_convolutions=11, shared=True, normalization="batch", data_weight=1.0, trainable_data_weight=True` is the architecture
+    of ModelZoo's CascadeNet: 336,649 parameters, 335,365 of them trainable, and its blend `lam / (0.5 + lam)` with
+    `lam = data_weight / 2`. It differs in He's initialisation instead of Glorot's, a weight that cannot become negative, and no
+    penalty on the weights. Its shared batch normalization is updated once per cascade; TensorFlow 1.15 does not fix the order.
 
     Raises:
         ValueError: a number below its minimum, an unknown normalization, a mask shape that does not fit.

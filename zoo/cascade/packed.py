@@ -44,6 +44,20 @@ def load_mask(path):
     return mask if len(mask) > 1 else mask[0]
 
 
+def stored_mask(path):
+    """A function of `seed` that always gives the one mask stored in `path`, where a loader expects a function that draws masks.
+
+    Raises:
+        ValueError: As `load_mask`, or when there are different masks for different images.
+    """
+    mask = load_mask(path)
+    if mask.ndim != 3:
+        raise refusal(
+            "`path` must hold one mask for all images", "%d different ones in %s" % (len(mask), path), "a new packing"
+        )
+    return lambda seed=None: mask
+
+
 def write_packed(path, images, mask):
     """Writes ModelZoo's HDF5: `label` uint8 `(n, height, width)` and `mask` float64 of that shape, the same for each image.
 

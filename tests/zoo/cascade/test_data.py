@@ -526,6 +526,12 @@ def test_refuses_pixels_that_are_not_finite(tmp_path, value):
     assert "a.npy" in message and "image 2 and 1 others" in message
 
 
+def test_leaves_out_images_that_are_zero_everywhere(tmp_path):
+    images = np.stack([np.zeros((16, 16)), np.eye(16), np.zeros((16, 16))])
+    np.save(str(tmp_path / "a.npy"), images)
+    np.testing.assert_array_equal(load_images(str(tmp_path / "a.npy")), images[1:2])
+
+
 def test_refuses_nothing_but_zeros(tmp_path):
     np.save(str(tmp_path / "a.npy"), np.zeros((2, 16, 16)))
     np.save(str(tmp_path / "b.npy"), np.zeros((0, 16, 16)))

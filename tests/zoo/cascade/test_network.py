@@ -10,6 +10,13 @@ from zoo.cascade import data, deep_cascade, load_published
 from zoo.images import load_images
 
 MODELZOO = dict(shared=True, normalization="batch", data_weight=1.0, trainable_data_weight=True)
+BATCH = ["beta", "gamma", "moving_mean", "moving_variance"]
+NAMES = {
+    False: ["cascade{}_convolution{}/{}".format(c, n, what) for c in (1, 2) for n in (1, 2, 3) for what in ("kernel", "bias")],
+    True: ["cascade_convolution{}/kernel".format(n) for n in (1, 2, 3)]
+    + ["cascade_normalization{}/{}".format(n, what) for n in (1, 2, 3) for what in BATCH]
+    + ["cascade_consistency/raw_weight"],
+}
 SAMPLED = [0, 1, 2, 6, 14, 15]
 
 
@@ -116,6 +123,8 @@ def test_trains_and_crosses_by_name(tmp_path, options):
         model.train_on_batch([image, kspace, mask], random(1, 16, 16, 2))
     assert all(np.abs(new - old).max() > 0 for new, old in zip(model.get_weights(), before))
     training.save_weights(model, str(tmp_path / "weights.npz"))
+    with np.load(str(tmp_path / "weights.npz")) as archive:
+        assert sorted(archive.files) == sorted(NAMES["shared" in options])
     again = deep_cascade((16, 16), (16, 1, 1), num_cascades=2, num_convolutions=3, filters=4, **options)
     training.load_weights(again, str(tmp_path / "weights.npz"))
     inputs = [image, kspace, mask]
