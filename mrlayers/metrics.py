@@ -26,6 +26,10 @@ OF_COMPLEX_VALUES = ("complex", "complex-max", "unit-peak")
 def mse(reference, image, definition="complex"):
     """Mean squared error, in squared units of the images.
 
+    Args:
+        reference, image: see the module.
+        definition: a name below.
+
     Definitions:
         complex: mean of `|reference - image|^2` (the loss of js3611/Deep-MRI-Reconstruction). The mean over real and imaginary
             parts as separate numbers, which Keras computes for pairs, is half of it.
@@ -37,6 +41,10 @@ def mse(reference, image, definition="complex"):
 
 def nmse(reference, image, definition="magnitude"):
     """Squared error divided by the energy of the reference, without unit. Infinite for a zero reference, 0 if both are zero.
+
+    Args:
+        reference, image: see the module.
+        definition: a name below.
 
     Definitions:
         magnitude: `sum (|reference| - |image|)^2 / sum |reference|^2` (printed as "MSE" by CascadeNet_ID2121 of the Ascend
@@ -55,6 +63,10 @@ def psnr(reference, image, definition="complex-max"):
     """Peak signal-to-noise ratio `10 log10(peak^2 / error)`, in dB; `error` is a mean of squares.
 
     Infinite where the images are equal, minus infinity where they are not and the peak is zero.
+
+    Args:
+        reference, image: see the module.
+        definition: a name below.
 
     Definitions:
         complex-max: peak `max |reference|`, error of complex values (`complex_psnr(..., peak="max")` of
@@ -76,6 +88,10 @@ def ssim(reference, image, definition="magnitude-range"):
     """Structural similarity of the magnitudes, at most 1, with K1 = 0.01 and K2 = 0.03; needs scikit-image.
 
     The mean leaves out a border of half a window. Where the data range is zero, images that are equal have 1 and others 0.
+
+    Args:
+        reference, image: see the module.
+        definition: a name below.
 
     Definitions:
         magnitude-range: 7 x 7 uniform window with sample covariance (the defaults of scikit-image), data range
@@ -165,6 +181,10 @@ def complex_psnr(target, image):
     """Keras metric: `psnr` by the definition "complex-max", one value for each image of pairs `(batch, ..., height, width, 2)`.
 
     For `model.compile(metrics=[complex_psnr])`. In dB; the axes between batch and the pair count as one image.
+
+    Args:
+        target: the reference, whose largest magnitude is the peak.
+        image: what the model predicts.
     """
     axes = list(range(1, len(target.shape)))
     peak = ops.max(ops.sum(ops.square(target), axis=-1), axis=axes[:-1])

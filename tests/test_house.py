@@ -85,6 +85,9 @@ def test_docstring_names_every_argument(name, value):
         ]
         section = documentation.split("Args:")[1].split("\n\n")[0]
         assert re.findall(r"^    (\w+):", section, flags=re.M) == arguments
+    else:
+        explained = documentation + inspect.getdoc(inspect.getmodule(value))
+        assert [name for name in inspect.signature(value).parameters if not re.search(r"\b{}\b".format(name), explained)] == []
 
 
 @pytest.mark.parametrize("name", [name for name, _ in public()])
