@@ -54,7 +54,8 @@ def cartesian_mask(shape, acceleration, center_lines=8, seed=None, centered=Fals
 def random_lines(shape, acceleration, center_lines=8, seed=None, centered=False):
     """Random lines, all equally likely outside the centre (fastMRI's random mask, at an exact rate).
 
-    Arguments and result as in `cartesian_mask`.
+    Args:
+        shape, acceleration, center_lines, seed, centered: as in `cartesian_mask`, and so is the result.
     """
 
     def draw(random, outside, count):

@@ -98,4 +98,4 @@ def draw(path, truth, zero_filled, reconstruction, title=""):
     for axis in axes.flat:
         axis.axis("off")
     with written_whole(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+        figure.savefig(temporary, dpi=90)
