@@ -45,6 +45,6 @@ def read_arrays(path):
     except Exception as error:  # NumPy and zipfile raise half a dozen kinds for a damaged file
         raise ValueError(
             "`{}` must be an .npz file of weights. Received: a file that cannot be read ({}). Try to copy it again.".format(
-                path, error
+                path, type(error).__name__
             )
         ) from error
