@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import os
 import pathlib
 import re
 import subprocess
