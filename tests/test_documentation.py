@@ -32,12 +32,9 @@ def test_examples_in_docstrings(name):
 )
 def test_flags_of_the_readme_exist(script):
     """Every flag that stands beside a script's name in the README, and the first column of the table of other code."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / script), "--help"],
-        stdout=subprocess.PIPE,
-        universal_newlines=True,
-        cwd=str(ROOT),
-    )
+    command = [sys.executable, str(ROOT / "examples" / script), "--help"]
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, universal_newlines=True)
     assert done.returncode == 0
     lines = [line for line in README.splitlines() if pathlib.Path(script).name in line]
     if script == "train_cascade.py":
