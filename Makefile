@@ -29,8 +29,8 @@ test: setup ## run the tests on every runtime
 test-slow: setup ## run the slow tests on every runtime
 	@$(each_runtime) -m pytest -q -p no:cacheprovider -m slow
 
-bench: setup ## run the benchmark of data consistency on every runtime
-	@$(each_runtime) benchmarks/data_consistency.py
+bench: setup ## run the benchmarks on every runtime
+	@for name in data_consistency warp ncc voxelmorph; do $(each_runtime) benchmarks/$$name.py || exit 1; done
 
 clean: ## remove all that was made, with the virtual environments; outputs/ stays
 	@for venv in $(VENV) $(VENV37); do if [ -f $$venv/pyvenv.cfg ]; then rm -rf $$venv; fi; done

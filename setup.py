@@ -33,7 +33,8 @@ EXTRAS = {  # on Python 3.7 the first four add nothing
     "torch": ["torch>=2.1" + KERAS3],
     "neurite": ["neurite>=0.3" + KERAS3],
     "plots": ["matplotlib", "tensorboard"],
-    "test": ["pytest>=7"],
+    "fetch": ["pooch", "tqdm"],
+    "test": ["pytest>=7", "pooch", "SimpleITK<2.3" + TF1, "SimpleITK" + KERAS3],  # which the written warps are held against
 }
 
 here = os.path.dirname(os.path.abspath(__file__))

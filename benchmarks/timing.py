@@ -5,9 +5,12 @@ import time
 from mrlayers.backend import RUNTIME, keras
 
 
-def ready(function, arrays, gradient):
-    """A function without arguments that runs `function(*tensors)`, or that and the pull-back of the second tensor to the first."""
-    return globals()["_" + RUNTIME](function, arrays, gradient)
+def ready(function, arrays, gradient, to=(0,), upstream=1, runtime=RUNTIME):
+    """A function without arguments that runs `function(*tensors)`; with `gradient` also the pull-back of a tensor to others.
+
+    `upstream` is the number of the tensor that is pulled back, `to` holds those of the tensors it is pulled back to.
+    """
+    return globals()["_" + runtime](function, arrays, to if gradient else (), upstream)
 
 
 def compare(reference, candidates, seconds=4.0):
@@ -26,59 +29,64 @@ def compare(reference, candidates, seconds=4.0):
     return best[0], best[1:]
 
 
-def _tensorflow1(function, arrays, gradient):
+def _tensorflow1(function, arrays, to, upstream):
     import tensorflow as tf
 
     tensors = [tf.Variable(array) for array in arrays]  # constants would be folded away before the clock starts
     result = function(*tensors)
-    targets = [result] + (tf.gradients(result, tensors[:1], grad_ys=tensors[1]) if gradient else [])
+    targets = [result] + (tf.gradients(result, [tensors[i] for i in to], grad_ys=tensors[upstream]) if to else [])
     session = keras.backend.get_session()
     session.run([tensor.initializer for tensor in tensors])
     operations = [target.op for target in targets]
     return lambda: session.run(operations)
 
 
-def _tensorflow(function, arrays, gradient):
+def _tensorflow(function, arrays, to, upstream):
     import tensorflow as tf
 
     tensors = [tf.constant(array) for array in arrays]
 
     @tf.function
     def run(*tensors):
-        if not gradient:
+        if not to:
             return function(*tensors)
+        inputs = [tensors[i] for i in to]
         with tf.GradientTape() as tape:
-            tape.watch(tensors[0])
+            tape.watch(inputs)
             result = function(*tensors)
-        return tape.gradient(result, tensors[0], output_gradients=tensors[1]), result
+        return tape.gradient(result, inputs, output_gradients=tensors[upstream]), result
 
     return lambda: tf.nest.map_structure(lambda tensor: tensor[0, 0, 0, 0].numpy(), run(*tensors))
 
 
-def _jax(function, arrays, gradient):
+def _jax(function, arrays, to, upstream):
     import jax
     import jax.numpy as jnp
 
     tensors = [jnp.asarray(array) for array in arrays]
 
-    def both(first, *others):
-        result, pull_back = jax.vjp(lambda x: function(x, *others), first)
-        return result, pull_back(others[0])
+    def both(*tensors):
+        def of_inputs(*inputs):
+            replaced = dict(zip(to, inputs))
+            return function(*[replaced.get(i, tensor) for i, tensor in enumerate(tensors)])
 
-    run = jax.jit(both if gradient else function)
+        result, pull_back = jax.vjp(of_inputs, *[tensors[i] for i in to])
+        return result, pull_back(tensors[upstream])
+
+    run = jax.jit(both if to else function)
     return lambda: jax.block_until_ready(run(*tensors))
 
 
-def _torch(function, arrays, gradient):
+def _torch(function, arrays, to, upstream):
     import torch
 
     tensors = [torch.tensor(array) for array in arrays]
-    if not gradient:
+    if not to:
 
         def run():
             with torch.no_grad():
                 return function(*tensors)
 
         return run
-    tensors[0].requires_grad_()
-    return lambda: torch.autograd.grad(function(*tensors), tensors[0], grad_outputs=tensors[1])
+    inputs = [tensors[i].requires_grad_() for i in to]
+    return lambda: torch.autograd.grad(function(*tensors), inputs, grad_outputs=tensors[upstream])

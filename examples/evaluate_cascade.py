@@ -8,7 +8,6 @@ Takes seconds for a few images on two CPU cores. Without `--data` it makes phant
 
 import argparse
 import functools
-import json
 import os
 
 from mrlayers import sampling
@@ -17,6 +16,7 @@ from zoo.cascade import data, deep_cascade, evaluation, load_published, phantoms
 from zoo.cascade.packed import stored_mask
 from zoo.files import make_folder, read_arrays
 from zoo.images import crop, load_images
+from zoo.runs import read_arguments
 
 ARCHITECTURE = {"cascades": 5, "convolutions": 5, "filters": 64}
 
@@ -58,11 +58,8 @@ def evaluate(options):
 
 def architecture_of(options):
     """Sizes of the network, from the flags, else from the run the weights lie in, else the paper's; and whose file it is."""
-    begun = os.path.join(os.path.dirname(os.path.abspath(options.weights)), "arguments.json")
     known = dict(ARCHITECTURE)
-    if os.path.exists(begun):
-        with open(begun) as file:
-            known.update((name, value) for name, value in json.load(file).items() if name in ARCHITECTURE)
+    known.update((name, value) for name, value in read_arguments(options.weights).items() if name in ARCHITECTURE)
     known.update((name, vars(options)[name]) for name in ARCHITECTURE if vars(options)[name] is not None)
     return known, "arr_0" in read_arrays(options.weights)
 

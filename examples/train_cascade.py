@@ -11,8 +11,6 @@ In the output folder: best.npz and last.npz (weights), checkpoints/, history.csv
 
 import argparse
 import functools
-import itertools
-import json
 import os
 import sys
 
@@ -23,8 +21,8 @@ from mrlayers.metrics import complex_psnr
 from zoo import training
 from zoo.cascade import data, deep_cascade, evaluation, phantoms
 from zoo.cascade.packed import stored_mask
-from zoo.files import written_whole
 from zoo.images import crop, load_images
+from zoo.runs import default_folder, refuse_other_arguments, write_arguments
 
 NOT_OF_THE_RUN = ("output", "resume", "epochs", "checkpoint_every")
 
@@ -131,36 +129,6 @@ def read(options):
         )
     validation = max(1, len(loaded) // 20)
     return loaded[:-validation], loaded[-validation:], test
-
-
-def write_arguments(chosen, path):
-    """Keeps the arguments beside the weights."""
-    with written_whole(path) as temporary, open(temporary, "w") as file:
-        json.dump(chosen, file, indent=1, sort_keys=True)
-
-
-def refuse_other_arguments(chosen, path):
-    """A run is resumed with the arguments it began with."""
-    if not os.path.exists(path):
-        return
-    with open(path) as file:
-        begun = json.load(file)
-    for name in sorted(chosen):
-        if chosen[name] != begun.get(name, chosen[name]):
-            raise ValueError(
-                "`--{}` must be {} as when the run began. Received: {}. Try it without `--resume` in another folder.".format(
-                    name.replace("_", "-"), begun[name], chosen[name]
-                )
-            )
-
-
-def default_folder(name, resume):
-    """The last of `name`, `name-2` and so on that exists, to resume; else the first that does not."""
-    names = itertools.chain([name], ("{}-{}".format(name, number) for number in itertools.count(2)))
-    taken = list(itertools.takewhile(os.path.exists, names))
-    if resume:
-        return taken[-1] if taken else name
-    return name if not taken else "{}-{}".format(name, len(taken) + 1)
 
 
 def arguments():

@@ -3,7 +3,22 @@
 from mrlayers import metrics, sampling
 from mrlayers.consistency import DataConsistency
 from mrlayers.fourier import FFT, IFFT
+from mrlayers.transforms import AffineToDense, ComposeTransform, InvertDisplacement, RescaleTransform, VecInt
+from mrlayers.warping import PointTransformer, SpatialTransformer
 
 __version__ = "0.1.0"
 
-__all__ = ["FFT", "IFFT", "DataConsistency", "metrics", "sampling"]
+__all__ = [
+    "FFT",
+    "IFFT",
+    "AffineToDense",
+    "ComposeTransform",
+    "DataConsistency",
+    "InvertDisplacement",
+    "PointTransformer",
+    "RescaleTransform",
+    "SpatialTransformer",
+    "VecInt",
+    "metrics",
+    "sampling",
+]

@@ -56,7 +56,7 @@ def check_batches(make, arrays):
 
 
 def check_training_step(make, arrays):
-    """A layer behind a convolution, and a loss on it: the convolution must learn through the layer."""
+    """A layer behind one that mixes channels, and a loss on it: that one must learn through the layer."""
     model = functional(make(), arrays, learn=True)
     model.compile(keras.optimizers.SGD(0.1), loss="mse", **backend.COMPILE_OPTIONS)
     before = [weight.copy() for weight in model.get_weights()]
@@ -80,7 +80,7 @@ def check_reload_in_fresh_process(make, arrays, tmp_path):
 
 
 def check_mixed_precision(make, arrays):
-    """Under a half-precision policy a convolution computes in half precision, and the layer keeps float32 values and numbers."""
+    """Under a half-precision policy others compute in half precision, and the layer keeps float32 values and numbers."""
     expected = evaluate(make(), *arrays)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -96,7 +96,7 @@ def check_mixed_precision(make, arrays):
 
 def functional(layer, arrays, learn=False):
     inputs = [keras.Input(array.shape[1:]) for array in arrays]
-    first = keras.layers.Conv2D(arrays[0].shape[-1], 3, padding="same", name="learns")(inputs[0]) if learn else inputs[0]
+    first = keras.layers.Dense(arrays[0].shape[-1], name="learns")(inputs[0]) if learn else inputs[0]
     tensors = [first] + inputs[1:]
     return keras.Model(inputs if len(inputs) > 1 else inputs[0], layer(tensors if len(tensors) > 1 else tensors[0]))
 

@@ -64,15 +64,17 @@ def test_no_forbidden_words(path):
 
 
 def public():
-    """Every public name, those of `sampling` and `metrics` included, with its object."""
+    """Every public name with its object: functions of modules such as `sampling`, all that packages such as `metrics` list."""
     for name in mrlayers.__all__:
         value = getattr(mrlayers, name)
-        if inspect.ismodule(value):
-            for inner, function in vars(value).items():
-                if inspect.isfunction(function) and function.__module__ == value.__name__ and not inner.startswith("_"):
-                    yield "{}.{}".format(name, inner), function
-        else:
+        if not inspect.ismodule(value):
             yield name, value
+            continue
+        listed = getattr(value, "__all__", [])
+        for inner, member in vars(value).items():
+            own = inspect.isfunction(member) and member.__module__ == value.__name__ and not inner.startswith("_")
+            if own or inner in listed and (inspect.isfunction(member) or inspect.isclass(member)):
+                yield "{}.{}".format(name, inner), member
 
 
 @pytest.mark.parametrize("name, value", list(public()), ids=lambda value: value if isinstance(value, str) else "")
@@ -83,6 +85,8 @@ def test_docstring_names_every_argument(name, value):
         arguments = [
             argument for argument in inspect.signature(value.__init__).parameters if argument not in ("self", "kwargs")
         ]
+        if not arguments:
+            return
         section = documentation.split("Args:")[1].split("\n\n")[0]
         assert re.findall(r"^    (\w+):", section, flags=re.M) == arguments
     else:

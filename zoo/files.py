@@ -1,9 +1,13 @@
-"""Files that appear whole or not at all, and folders and archives with their errors in words."""
+"""Files that appear whole or not at all; folders, archives and readers with their errors in words."""
 
 import contextlib
+import importlib
 import os
+import re
 
 import numpy as np
+
+from mrlayers.checks import refusal
 
 
 @contextlib.contextmanager
@@ -48,3 +52,36 @@ def read_arrays(path):
                 path, type(error).__name__
             )
         ) from error
+
+
+def existing(path):
+    """`path` as text, or one sentence that says that nothing is there."""
+    path = os.fspath(path)
+    if not os.path.exists(path):
+        raise FileNotFoundError("`path` must exist. Received: %s, in the folder %s. Try its full path." % (path, os.getcwd()))
+    return path
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Each reader has errors of its own for a damaged file; here they become one."""
+    try:
+        yield
+    except Exception as error:
+        received = "%s (%s: %s)" % (path, type(error).__name__, " ".join(str(error).split()))
+        raise refusal("`path` must be a complete, readable file", received, "to copy or to export it again") from error
+
+
+def reader(module, package, path):
+    """An optional package that reads `path`, or one sentence that says what to install."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        received = "%s, read by %s" % (path, package)
+        raise refusal("`path` must have a reader that is installed", received, "`pip install %s`" % package) from error
+
+
+def natural(path):
+    """The key to sort by: numbers within a name count as numbers."""
+    parts = re.split(r"(\d+)", path.lower())
+    return [int(part) if position % 2 else part for position, part in enumerate(parts)], path

@@ -1,13 +1,11 @@
 """Images from files: HDF5, NumPy, NIfTI, and folders of pictures. No Keras here."""
 
-import contextlib
-import importlib
 import os
-import re
 
 import numpy as np
 
 from mrlayers.checks import refusal, require_integer
+from zoo.files import existing, natural, reader, reading
 
 PICTURES = (".png", ".bmp", ".tif", ".tiff")
 HDF5 = (".hdf5", ".h5")
@@ -86,36 +84,7 @@ def crop(images, size):
     return images[:, top : top + size, left : left + size]
 
 
-def existing(path):
-    path = os.fspath(path)
-    if not os.path.exists(path):
-        raise FileNotFoundError("`path` must exist. Received: %s, in the folder %s. Try its full path." % (path, os.getcwd()))
-    return path
-
-
-@contextlib.contextmanager
-def _reading(path):
-    """Each reader has errors of its own for a damaged file; here they become one."""
-    try:
-        yield
-    except Exception as error:
-        received = "%s (%s: %s)" % (path, type(error).__name__, " ".join(str(error).split()))
-        raise refusal("`path` must be a complete, readable file", received, "to copy or to export it again") from error
-
-
-def reader(module, package, path):
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        received = "%s, read by %s" % (path, package)
-        raise refusal("`path` must have a reader that is installed", received, "`pip install %s`" % package) from error
-
-
 def _read_folder(path):
-    def natural(name):
-        parts = re.split(r"(\d+)", name.lower())
-        return [int(part) if position % 2 else part for position, part in enumerate(parts)], name
-
     names = [name for name in os.listdir(path) if name.lower().endswith(PICTURES) and not name.startswith(".")]
     if not names:
         raise refusal("`path` must be a folder with %s files" % " ".join(PICTURES), path + ", without any", "another folder")
@@ -134,7 +103,7 @@ def _read_pictures(paths):
 
 def _pages(path):
     pillow = reader("PIL.Image", "pillow", path)
-    with _reading(path), pillow.open(path) as picture:
+    with reading(path), pillow.open(path) as picture:
         for page in range(getattr(picture, "n_frames", 1)):
             picture.seek(page)
             picture.load()  # left to NumPy, Pillow turns the error of a truncated file into a warning
@@ -147,7 +116,7 @@ def _kind(image):
 
 def read_hdf5(path, key):
     h5py = reader("h5py", "h5py", path)
-    with _reading(path), h5py.File(path, "r") as file:
+    with reading(path), h5py.File(path, "r") as file:
         if isinstance(file.get(key), h5py.Dataset):
             return np.asarray(file[key][()])
         present = ", ".join(file) or "no keys at all"
@@ -155,7 +124,7 @@ def read_hdf5(path, key):
 
 
 def _read_numpy(path, key):
-    with _reading(path), open(path, "rb") as stream:
+    with reading(path), open(path, "rb") as stream:
         loaded = np.load(stream, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded
@@ -172,12 +141,12 @@ def _read_numpy(path, key):
 
 def _read_nifti(path):
     nibabel = reader("nibabel", "nibabel", path)
-    with _reading(path):
+    with reading(path):
         volume = nibabel.load(path)
     if len(volume.shape) != 3:
         advice = "nibabel.load(path).slicer[..., 0] for one volume of a series, saved as a file of its own"
         raise refusal("`path` must hold a 3-D volume", "%s with shape %s" % (path, volume.shape), advice)
-    with _reading(path):
+    with reading(path):
         return np.moveaxis(np.asarray(volume.dataobj), 2, 0)
 
 

@@ -7,6 +7,7 @@ served by TensorFlow 1.15.0. What a generation must provide:
 - `RUNTIME`: `"tensorflow1"`, `"tensorflow"`, `"jax"` or `"torch"`, for reports and for the table of measured choices;
 - `FASTEST_FOURIER_ENGINE`: what `engine="auto"` means here (measured: `benchmarks/data_consistency.py`);
 - `fourier(x, axes, inverse)`, `fourier_projection(x, mask, axes)`: complex FFT kernels on (real, imaginary) pairs;
+- `sample(volume, where, first)`: linear interpolation, with fast gradients to both (see `tensorflow_warping.py`);
 - `constant(array)`: a NumPy array as a tensor, one per graph however often it is asked for;
 - `dtype_name(x)`: such as `"float32"`;
 - `static_shape(x)`: the shape of a tensor, or a shape, as a tuple of `int` or `None`;
@@ -39,6 +40,7 @@ FASTEST_FOURIER_ENGINE = _generation.FASTEST_FOURIER_ENGINE
 SAVED_MODEL_SUFFIX = _generation.SAVED_MODEL_SUFFIX
 fourier = _generation.fourier
 fourier_projection = _generation.fourier_projection
+sample = _generation.sample
 in_train_phase = _generation.in_train_phase
 set_seed = _generation.set_seed
 set_training_state = _generation.set_training_state
@@ -59,6 +61,7 @@ __all__ = [
     "in_train_phase",
     "keras",
     "ops",
+    "sample",
     "set_seed",
     "set_training_state",
     "static_shape",

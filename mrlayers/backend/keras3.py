@@ -52,12 +52,14 @@ COMPILE_OPTIONS = {}
 
 if RUNTIME == "jax":
     from mrlayers.backend.jax_kernels import fourier, fourier_projection
+    from mrlayers.backend.jax_warping import sample
 elif RUNTIME == "torch":
     from mrlayers.backend.torch_kernels import fourier, fourier_projection
+    from mrlayers.backend.torch_warping import sample
 else:
     import tensorflow as tf
 
-    from mrlayers.backend import tensorflow_kernels
+    from mrlayers.backend import tensorflow_kernels, tensorflow_warping
 
     if not tf.config.list_physical_devices("GPU"):
         # Keras would compile the whole step with XLA, whose convolutions are 1.4 to 9 times slower than oneDNN's on CPUs.
@@ -81,6 +83,27 @@ else:
     def fourier_projection(x, mask, axes):
         """See `tensorflow_kernels.projection`."""
         return _COMPILED_PROJECTION[axes](x, mask)
+
+    _sample, _gradient_volume, _gradient_where = [
+        tf.function(function, jit_compile=True, autograph=False)
+        for function in (
+            tensorflow_warping.sample,
+            tensorflow_warping.gradient_volume,
+            tensorflow_warping.gradient_where,
+        )
+    ]
+
+    def sample(volume, where, first):
+        """See `tensorflow_warping.sample`. Three regions, so that a gradient nobody asks for is not computed."""
+
+        @tf.custom_gradient
+        def differentiable(volume, where):
+            def pull_back(upstream):
+                return _gradient_volume(volume, where, first, upstream), _gradient_where(volume, where, first, upstream)
+
+            return _sample(volume, where, first), pull_back
+
+        return differentiable(volume, where)
 
 
 def constant(array):

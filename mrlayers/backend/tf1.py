@@ -26,7 +26,7 @@ def _import_tensorflow():
 
 tf = _import_tensorflow()
 
-from mrlayers.backend import tensorflow_kernels, tf1_ops as ops  # noqa: E402  (TensorFlow is checked first)
+from mrlayers.backend import tensorflow_kernels, tensorflow_warping, tf1_layers, tf1_ops as ops  # noqa: E402  (TensorFlow is checked first)
 
 RUNTIME = "tensorflow1"
 FASTEST_FOURIER_ENGINE = "matmul"
@@ -45,6 +45,7 @@ def _register_keras_serializable(package="Custom", name=None):
 class _Keras(types.ModuleType):
     """`tf.keras`, and the few places where Keras 3 moved a name."""
 
+    layers = tf1_layers
     ops = ops
     saving = types.SimpleNamespace(
         register_keras_serializable=_register_keras_serializable, load_model=tf.keras.models.load_model
@@ -74,6 +75,18 @@ def _inexact(x, axes):
     """True unless every transformed length is known and a power of two."""
     lengths = [static_shape(x)[axis] for axis in axes]
     return any(length is None or length & (length - 1) for length in lengths)
+
+
+@tf.autograph.experimental.do_not_convert  # which gets nested comprehensions wrong
+def sample(volume, where, first):
+    """See `tensorflow_warping.sample`. The gradients share what the forward pass has gathered."""
+
+    @tf.custom_gradient
+    def differentiable(volume, where):
+        cells = tensorflow_warping.Cells(volume, where, first)
+        return cells.values(), lambda upstream: (cells.gradient_volume(upstream), cells.gradient_where(upstream))
+
+    return differentiable(volume, where)
 
 
 def constant(array):

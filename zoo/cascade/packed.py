@@ -6,8 +6,8 @@ import os
 import numpy as np
 
 from mrlayers.checks import refusal
-from zoo.files import written_whole
-from zoo.images import HDF5, existing, read_hdf5, reader
+from zoo.files import existing, reader, written_whole
+from zoo.images import HDF5, read_hdf5
 
 
 def load_mask(path):

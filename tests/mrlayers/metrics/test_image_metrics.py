@@ -8,8 +8,9 @@ import pytest
 from skimage.metrics import normalized_root_mse, peak_signal_noise_ratio, structural_similarity
 
 from mrlayers import metrics
+from mrlayers.metrics import images
 
-METRICS = [(name, definition) for name in sorted(metrics.DEFINITIONS) for definition in metrics.DEFINITIONS[name]]
+METRICS = [(name, definition) for name in sorted(images.DEFINITIONS) for definition in images.DEFINITIONS[name]]
 PERFECT = {"mse": 0.0, "nmse": 0.0, "psnr": np.inf, "ssim": 1.0}
 
 
@@ -217,7 +218,7 @@ def test_less_noise_is_better(name, definition):
 
 def test_the_first_definition_is_the_default():
     reference, image = pair_of_images()
-    for name, definitions in metrics.DEFINITIONS.items():
+    for name, definitions in images.DEFINITIONS.items():
         metric = getattr(metrics, name)
         np.testing.assert_array_equal(metric(reference, image), metric(reference, image, definitions[0]))
 
@@ -225,10 +226,10 @@ def test_the_first_definition_is_the_default():
 # refusals
 
 
-@pytest.mark.parametrize("name", sorted(metrics.DEFINITIONS))
+@pytest.mark.parametrize("name", sorted(images.DEFINITIONS))
 def test_refuses_an_unknown_definition_and_lists_the_names(name):
     reference, image = pair_of_images()
-    with pytest.raises(ValueError, match="`definition` must be one of .*" + metrics.DEFINITIONS[name][-1]):
+    with pytest.raises(ValueError, match="`definition` must be one of .*" + images.DEFINITIONS[name][-1]):
         getattr(metrics, name)(reference, image, "best")
 
 
@@ -245,7 +246,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("name", sorted(metrics.DEFINITIONS))
+@pytest.mark.parametrize("name", sorted(images.DEFINITIONS))
 @pytest.mark.parametrize("reference, image, message", REFUSED, ids=range(len(REFUSED)))
 def test_refuses(name, reference, image, message):
     with pytest.raises(ValueError, match=message):

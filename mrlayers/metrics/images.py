@@ -1,4 +1,4 @@
-"""Image quality in NumPy, by named definitions: the field prints different numbers under one name, so each one here has its own.
+"""Quality of reconstructed images, by named definitions.
 
 All metrics are called as `metric(reference, image, definition)`. Both images are complex `(..., height, width)` or real pairs
 `(..., height, width, 2)` of (real, imaginary), finite and equal in shape; only the magnitude counts unless a definition says

@@ -1,0 +1,13 @@
+"""Losses for registration and segmentation: each a `keras.losses.Loss` that returns one value for every sample of a batch.
+
+Tensors are `(batch, *volume, channels)` with a volume of one, two or three axes. Everything is computed in float32 whatever the
+mixed-precision policy. Bad shapes and arguments are refused with a `ValueError`.
+"""
+
+from mrlayers.losses.diffeomorphic import KL
+from mrlayers.losses.information import MutualInformation
+from mrlayers.losses.overlap import Dice
+from mrlayers.losses.similarity import MSE, NCC
+from mrlayers.losses.smoothness import BendingEnergy, Gradient
+
+__all__ = ["BendingEnergy", "Dice", "Gradient", "KL", "MSE", "MutualInformation", "NCC"]
