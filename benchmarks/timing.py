@@ -1,5 +1,11 @@
-"""Functions made ready to be timed on each runtime, with and without their gradient: the only benchmark code that knows frameworks."""
+"""Functions made ready to be timed on each runtime, with and without their gradient: the only benchmark code that knows frameworks.
 
+`Apart` puts what is timed into a process of its own, for all whose memory is compared too.
+"""
+
+import multiprocessing
+import os
+import resource
 import time
 
 from mrlayers.backend import RUNTIME, keras
@@ -27,6 +33,77 @@ def compare(reference, candidates, seconds=4.0):
             best[index] = min(best[index], time.perf_counter() - start)
         rounds += 1
     return best[0], best[1:]
+
+
+class Apart:
+    """An object in a process of its own: its methods are called from here with `call`, in turns with those of others.
+
+    Args:
+        make: what makes the object there, at the top level of a module; `arguments` are its own.
+        runtime: another runtime of Keras 3, such as `"jax"`; `None` is the same as here.
+        memory: GB that the process may hold; with more it is stopped, and `call` raises `RuntimeError`.
+    """
+
+    def __init__(self, make, *arguments, runtime=None, memory=float("inf")):
+        here = os.environ.get("KERAS_BACKEND")
+        if runtime is not None:
+            os.environ["KERAS_BACKEND"] = runtime
+        spawn = multiprocessing.get_context("spawn")
+        self._connection, other = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=(other, make, arguments), daemon=True)
+        self._process.start()
+        self._memory = memory
+        if runtime is not None:
+            os.environ.pop("KERAS_BACKEND") if here is None else os.environ.update(KERAS_BACKEND=here)
+
+    def call(self, name, *arguments):
+        """What a method of the object returns."""
+        self._connection.send((name, arguments))
+        while not self._connection.poll(0.05):
+            if _resident(self._process.pid) > self._memory * 1024**3:
+                self._process.kill()
+                raise RuntimeError("needs more than {:g} GB and was stopped".format(self._memory))
+            if not self._process.is_alive():
+                raise RuntimeError("ended with code {}".format(self._process.exitcode))
+        worked, result = self._connection.recv()
+        if not worked:
+            raise RuntimeError(result)
+        return result
+
+    def peak(self):
+        """The most memory that the process has held since it began, GB."""
+        return self.call("__peak__")
+
+    def end(self):
+        self._connection.close()
+        self._process.join()
+
+
+def _serve(connection, make, arguments):
+    """Answers the calls of `Apart`, until there is none left to ask."""
+    made = make(*arguments)
+    while True:
+        try:
+            name, arguments = connection.recv()
+        except EOFError:
+            return
+        try:
+            connection.send((True, _peak() if name == "__peak__" else getattr(made, name)(*arguments)))
+        except Exception as error:
+            connection.send((False, "{}: {}".format(type(error).__name__, error)))
+
+
+def _peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0**2
+
+
+def _resident(pid):
+    """Bytes of memory that a process holds now."""
+    try:
+        with open("/proc/{}/statm".format(pid)) as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (IOError, IndexError):
+        return 0  # it has just ended
 
 
 def _tensorflow1(function, arrays, to, upstream):

@@ -31,6 +31,11 @@ def main():
     parser.add_argument("--memory", type=float, default=16, help="GB that one process may hold (default: %(default)s)")
     parser.add_argument("--only", choices=["ours", "published"], help="print the figures of one as JSON, in this process")
     options = parser.parse_args()
+    from mrlayers import backend
+
+    if backend.RUNTIME not in ("tensorflow1", "tensorflow"):
+        print("This benchmark is for TensorFlow, in which its reference is written: try KERAS_BACKEND=tensorflow.")
+        return
     if options.only:
         print(json.dumps(measure(options.only, SIZES[options.size], options.steps)))
         return
@@ -75,8 +80,6 @@ def measure(which, volume_shape, steps):
     """Best time of a step, and the most memory held since the process began."""
     from mrlayers import backend
 
-    if backend.RUNTIME not in ("tensorflow1", "tensorflow"):
-        sys.exit("The reference is written in TensorFlow. Try KERAS_BACKEND=tensorflow.")
     training = {"ours": ours, "published": published}[which](volume_shape)
     random = np.random.RandomState(0)
     training.set_weights([0.02 * random.standard_normal(weight.shape) for weight in training.get_weights()])

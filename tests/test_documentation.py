@@ -20,6 +20,7 @@ def test_python_of_the_readme():
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
 
+
 # the heads of the tables "Coming from other code", by the script whose flags stand in their first column
 MIGRATION_TABLES = {"train_cascade.py": "| here | ModelZoo CascadeNet |", "train_voxelmorph.py": "| registration, here |"}
 

@@ -14,7 +14,10 @@ served by TensorFlow 1.15.0. What a generation must provide:
 - `in_train_phase(training, if_training, otherwise)`: the one or the other, also where `training` is only known when the graph runs;
 - `set_seed(seed)`: seeds Python, NumPy and the framework;
 - `training_state(model)`, `set_training_state(model, arrays)`: what a compiled model needs besides its weights to go on training;
-- `COMPILE_OPTIONS`: what `model.compile` should be told so that training is fast here;
+- `adam(...)`: the optimizer behind `zoo.optimizers.adam`, its arguments checked;
+- `set_precision(name)`: `"float32"`, `"mixed_float16"` (weights float32, layers compute in float16) or `"mixed_bfloat16"` (not on
+  TensorFlow 1.15) for the layers that are made from then on;
+- `COMPILE_OPTIONS`: what `model.compile` should be told so that training is fast here, and the optimizer alone scales the loss;
 - `SAVED_MODEL_SUFFIX`: the file ending of a whole saved model.
 """
 
@@ -38,10 +41,12 @@ RUNTIME = _generation.RUNTIME
 COMPILE_OPTIONS = _generation.COMPILE_OPTIONS
 FASTEST_FOURIER_ENGINE = _generation.FASTEST_FOURIER_ENGINE
 SAVED_MODEL_SUFFIX = _generation.SAVED_MODEL_SUFFIX
+adam = _generation.adam
 fourier = _generation.fourier
 fourier_projection = _generation.fourier_projection
 sample = _generation.sample
 in_train_phase = _generation.in_train_phase
+set_precision = _generation.set_precision
 set_seed = _generation.set_seed
 set_training_state = _generation.set_training_state
 constant = _generation.constant
@@ -54,6 +59,7 @@ __all__ = [
     "FASTEST_FOURIER_ENGINE",
     "RUNTIME",
     "SAVED_MODEL_SUFFIX",
+    "adam",
     "constant",
     "dtype_name",
     "fourier",
@@ -62,6 +68,7 @@ __all__ = [
     "keras",
     "ops",
     "sample",
+    "set_precision",
     "set_seed",
     "set_training_state",
     "static_shape",

@@ -48,7 +48,7 @@ ops = keras.ops
 RUNTIME = keras.backend.backend()
 FASTEST_FOURIER_ENGINE = "fft"
 SAVED_MODEL_SUFFIX = ".keras"
-COMPILE_OPTIONS = {}
+COMPILE_OPTIONS = {"auto_scale_loss": False}  # Keras would put a loss scale of its own in place of the optimizer's
 
 if RUNTIME == "jax":
     from mrlayers.backend.jax_kernels import fourier, fourier_projection
@@ -63,7 +63,7 @@ else:
 
     if not tf.config.list_physical_devices("GPU"):
         # Keras would compile the whole step with XLA, whose convolutions are 1.4 to 9 times slower than oneDNN's on CPUs.
-        COMPILE_OPTIONS = {"jit_compile": False}
+        COMPILE_OPTIONS["jit_compile"] = False
 
     # A compiled region of its own: XLA fuses the packing around the transforms (2 to 3 times faster on CPUs), while the
     # convolutions around it stay with oneDNN, which is faster than XLA there.
@@ -106,6 +106,65 @@ else:
         return differentiable(volume, where)
 
 
+@keras.saving.register_keras_serializable(package="mrlayers")
+class DecayingAdam(keras.optimizers.Adam):
+    """Adam with weight decay of either kind on weights whose name has neither beta nor gamma in it; see `zoo.optimizers.adam`.
+
+    Not Keras's own `weight_decay`: that is of one kind, goes by names that differ between backends, and forgets in a saved
+    model which weights are left out.
+    """
+
+    def __init__(self, learning_rate, decay_rate, decoupled, **kwargs):
+        super().__init__(learning_rate, **kwargs)
+        self.decay_rate = decay_rate
+        self.decoupled = decoupled
+
+    def build(self, variables):
+        if not self.built:
+            self.decays = [not ("beta" in variable.name or "gamma" in variable.name) for variable in variables]
+            super().build(variables)
+
+    def update_step(self, gradient, variable, learning_rate):
+        if self.decays[self._get_variable_index(variable)]:
+            decay = self.decay_rate * ops.convert_to_tensor(variable)
+            if self.decoupled:
+                self.assign_sub(variable, ops.cast(learning_rate, decay.dtype) * decay)
+            else:
+                gradient = gradient + decay
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(decay_rate=self.decay_rate, decoupled=self.decoupled)
+        return config
+
+
+def adam(learning_rate, weight_decay, decay, accumulate, loss_scale, beta_1, beta_2, epsilon):
+    """See `zoo.optimizers.adam`."""
+    dynamic = loss_scale == "dynamic"
+    options = {
+        "beta_1": beta_1,
+        "beta_2": beta_2,
+        "epsilon": epsilon,
+        "gradient_accumulation_steps": accumulate if accumulate > 1 else None,
+        "loss_scale_factor": None if dynamic else loss_scale,
+    }
+    if weight_decay:
+        optimizer = DecayingAdam(learning_rate, weight_decay, decay == "decoupled", **options)
+    else:
+        optimizer = keras.optimizers.Adam(learning_rate, **options)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if dynamic else optimizer
+
+
+def set_precision(name):
+    """The dtypes of the layers that are made from now on."""
+    if name not in ("float32", "mixed_float16", "mixed_bfloat16"):
+        raise ValueError(
+            "`name` must be 'float32', 'mixed_float16' or 'mixed_bfloat16'. Received: {!r}. Try 'mixed_float16'.".format(name)
+        )
+    keras.config.set_dtype_policy(name)
+
+
 def constant(array):
     """A NumPy array as a tensor of the same type."""
     return ops.convert_to_tensor(array, dtype=str(array.dtype))
@@ -138,7 +197,8 @@ def training_state(model):
 
 def set_training_state(model, arrays):
     """Puts the arrays of `training_state` back."""
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:  # the wrapper for a dynamic loss scale would make its variables twice
+        model.optimizer.build(model.trainable_variables)
     variables = _state_variables(model)
     if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
         raise ValueError(

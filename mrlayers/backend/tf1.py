@@ -26,7 +26,9 @@ def _import_tensorflow():
 
 tf = _import_tensorflow()
 
-from mrlayers.backend import tensorflow_kernels, tensorflow_warping, tf1_layers, tf1_ops as ops  # noqa: E402  (TensorFlow is checked first)
+from tensorflow.python.keras.engine import base_layer_utils  # noqa: E402  (TensorFlow is checked first)
+
+from mrlayers.backend import tensorflow_kernels, tensorflow_warping, tf1_layers, tf1_optimizers, tf1_ops as ops  # noqa: E402
 
 RUNTIME = "tensorflow1"
 FASTEST_FOURIER_ENGINE = "matmul"
@@ -58,6 +60,37 @@ class _Keras(types.ModuleType):
 
 
 keras = _Keras("keras")
+_register_keras_serializable()(tf1_optimizers.ExtendedAdam)
+
+
+def adam(learning_rate, weight_decay, decay, accumulate, loss_scale, beta_1, beta_2, epsilon):
+    """See `zoo.optimizers.adam`."""
+    return tf1_optimizers.ExtendedAdam(
+        learning_rate,
+        weight_decay,
+        decay == "decoupled",
+        accumulate,
+        loss_scale,
+        beta_1=beta_1,
+        beta_2=beta_2,
+        epsilon=epsilon,
+    )
+
+
+def set_precision(name):
+    """The dtypes of the layers that are made from now on. Few kernels of TensorFlow 1.15 know bfloat16."""
+    if name not in ("float32", "mixed_float16"):
+        raise ValueError(
+            "`name` must be 'float32' or 'mixed_float16' with TensorFlow 1.15. Received: {!r}. Try 'mixed_float16', or "
+            "Keras 3.".format(name)
+        )
+    mixed_precision = tf.keras.mixed_precision.experimental
+    if name == "float32":
+        mixed_precision.set_policy(None)
+        base_layer_utils.disable_v2_dtype_behavior()
+    else:
+        base_layer_utils.enable_v2_dtype_behavior()  # without which TensorFlow 1.15 takes no such policy
+        mixed_precision.set_policy(mixed_precision.Policy(name, loss_scale=None))
 
 
 def fourier(x, axes, inverse):

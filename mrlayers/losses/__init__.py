@@ -4,10 +4,24 @@ Tensors are `(batch, *volume, channels)` with a volume of one, two or three axes
 mixed-precision policy. Bad shapes and arguments are refused with a `ValueError`.
 """
 
+from mrlayers.losses.combined import DiceCrossEntropy
 from mrlayers.losses.diffeomorphic import KL
+from mrlayers.losses.entropy import CrossEntropy, Focal
 from mrlayers.losses.information import MutualInformation
-from mrlayers.losses.overlap import Dice
+from mrlayers.losses.overlap import Dice, Tversky
 from mrlayers.losses.similarity import MSE, NCC
 from mrlayers.losses.smoothness import BendingEnergy, Gradient
 
-__all__ = ["BendingEnergy", "Dice", "Gradient", "KL", "MSE", "MutualInformation", "NCC"]
+__all__ = [
+    "BendingEnergy",
+    "CrossEntropy",
+    "Dice",
+    "DiceCrossEntropy",
+    "Focal",
+    "Gradient",
+    "KL",
+    "MSE",
+    "MutualInformation",
+    "NCC",
+    "Tversky",
+]

@@ -1,15 +1,15 @@
 """Overlap of segmentations, by a formula that says all that implementations disagree about."""
 
-import numpy as np
-
 from mrlayers import backend
 from mrlayers.backend import keras, ops
-from mrlayers.checks import describe, refusal, require_choice
-from mrlayers.losses.volumes import as_float_pair, mean, require_same_shape, volume_axes
+from mrlayers.checks import refusal, require_choice
+from mrlayers.losses.segmentations import checked_labels, one_hot, probabilities, require_whole_labels
+from mrlayers.losses.volumes import as_float_pair, mean, volume_axes
 
 PRESETS = {
     "nvidia": {"squared": True, "smoothing": 1e-6},
     "mindspore": {"squared": True, "smoothing": (0.0, 1e-6), "classes": "joint"},
+    "nnunet": {"background": False, "smoothing": 1e-5, "per": "batch"},
 }
 
 
@@ -23,8 +23,15 @@ class Dice(keras.losses.Loss):
     denominator is zero, `dice_c` is 1: there is nothing to find, and nothing was found.
 
     Implementations differ in each of the arguments below, and their numbers for one and the same prediction range from 0.3 to
-    0.9. Say which one you report. `Dice.preset("nvidia")` is the Dice part of the loss of NVIDIA's UNet_Medical and of the
-    Ascend ModelZoo's UNet2D; one minus `Dice.preset("mindspore")` is what the evaluation of MindSpore's U-Net prints.
+    0.9. Say which one you report:
+
+    - `Dice.preset("nvidia")` is the Dice part of the loss of NVIDIA's UNet_Medical and of the Ascend ModelZoo's UNet2D. Sums
+      are those of an image; the mean over the batch, which is part of it, is Keras's.
+    - One minus `Dice.preset("mindspore")` is what the evaluation of MindSpore's U-Net prints.
+    - `Dice.preset("nnunet")` is the soft Dice that nnU-Net 2 trains with, plus the 1 that it leaves out, over the batch as in
+      its plans for 2-D, and for 3-D at full resolution where there is a low resolution too; its other plans for 3-D have
+      `Dice.preset("nnunet", per="image")`. (Its class has a smoothing of 1 by default, its trainers pass 1e-5; that it cuts
+      denominators at 1e-8 never acts then.)
 
     Args:
         labels: the value that stands for each channel of the prediction in a label map, in the order of channels. `None` is
@@ -39,11 +46,14 @@ class Dice(keras.losses.Loss):
         per: `"image"`, or `"batch"`: sums run over all images of the batch, and each has the same value.
         absent: what a class counts of which the segmentation has no voxel: `"score"`, by the formula, or `"skip"`: it is left
             out of the mean (the loss is 0 where that leaves none). `"joint"` has no classes to leave out.
+        from_logits: `True` when `y_pred` are logits, as the models of `zoo.unet` return them: softmax over channels comes first,
+            or the sigmoid of a single one.
 
     Call arguments:
         y_true: the segmentation: a label map `(batch, *volume, 1)`, or one-hot or probabilities in the shape of `y_pred`. With
             one channel in `y_pred` it is a mask.
-        y_pred: probabilities or a warped one-hot encoding, `(batch, *volume, channels)`.
+        y_pred: probabilities, a warped one-hot encoding, or logits, `(batch, *volume, channels)`. One channel is a mask, without
+            a class for what lies outside.
 
     Returns: `(batch,)`, or what `reduction` makes of it; float32 also in mixed precision.
 
@@ -55,40 +65,45 @@ class Dice(keras.losses.Loss):
     """
 
     def __init__(
-        self, labels=None, background=True, squared=False, smoothing=1e-5, classes="each", per="image", absent="score", **kwargs
+        self,
+        labels=None,
+        background=True,
+        squared=False,
+        smoothing=1e-5,
+        classes="each",
+        per="image",
+        absent="score",
+        from_logits=False,
+        **kwargs,
     ):
         require_choice("classes", classes, ("each", "joint"))
         require_choice("per", per, ("image", "batch"))
         require_choice("absent", absent, ("score", "skip"))
         super().__init__(**kwargs)
-        self.labels = _checked_labels(labels)
+        self.labels = checked_labels(labels)
         self.background = bool(background)
         self.squared = bool(squared)
         self.smoothing = _checked_smoothing(smoothing)
         self.classes = classes
         self.per = per
         self.absent = absent
+        self.from_logits = bool(from_logits)
 
     @classmethod
     def preset(cls, name, **kwargs):
-        """The definition of another system, `"nvidia"` or `"mindspore"`; further arguments as for the class."""
+        """The definition of another system, `"nvidia"`, `"mindspore"` or `"nnunet"`; further arguments as for the class."""
         require_choice("name", name, sorted(PRESETS))
         return cls(**dict(PRESETS[name], **kwargs))
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        if isinstance(y_true, np.ndarray) and y_true.shape[-1:] == (1,) and not np.all(y_true == np.round(y_true)):
-            if backend.static_shape(y_pred)[-1] != 1:
-                raise refusal(
-                    "`y_true` must hold whole numbers when it is a label map",
-                    "{}".format(y_true[y_true != np.round(y_true)][0]),
-                    "nearest interpolation, which keeps labels whole",
-                )
+        require_whole_labels(y_true, y_pred)
         return super().__call__(y_true, y_pred, sample_weight=sample_weight)
 
     def call(self, y_true, y_pred):
         axes = volume_axes(y_pred)
         true, prediction = as_float_pair(y_true, y_pred)
-        true = self._one_hot(true, prediction)
+        _require_background(self.background, prediction)
+        true, prediction = one_hot(true, prediction, self.labels), probabilities(prediction, self.from_logits)
         power = ops.square if self.squared else lambda x: x
         overlap = 2.0 * ops.sum(prediction * true, axis=axes)
         total = ops.sum(power(prediction), axis=axes) + ops.sum(power(true), axis=axes)
@@ -102,35 +117,6 @@ class Dice(keras.losses.Loss):
         counts = 1.0 - _is_zero(present)
         number = ops.sum(counts, axis=-1)
         return ops.sum(losses * counts, axis=-1) / (number + _is_zero(number))
-
-    def _one_hot(self, true, prediction):
-        shape, channels = backend.static_shape(true), backend.static_shape(prediction)[-1]
-        if not self.background and channels == 1:
-            raise refusal("`background` must be True for a prediction of one channel", "background=False", "background=True")
-        labels = tuple(range(channels)) if self.labels is None else self.labels
-        if len(labels) != channels:
-            raise refusal(
-                "`labels` must have one value for each of the {} channels of `y_pred`".format(channels),
-                "{} of them".format(len(labels)),
-                "labels=None for 0, 1, 2, ...",
-            )
-        if channels == 1 or shape[-1] == channels:
-            require_same_shape(true, prediction)
-            return true
-        require_same_shape(true[..., :1], prediction[..., :1])
-        if shape[-1] not in (1, None):
-            raise refusal(
-                "`y_true` must be a label map with a last axis of 1, or have the {} channels of `y_pred`".format(channels),
-                describe(shape),
-                "numpy.argmax(y_true, axis=-1)[..., None]",
-            )
-        dtype = backend.dtype_name(true)
-        encoded = ops.cast(ops.equal(true, ops.convert_to_tensor(np.array(labels, dtype), dtype=dtype)), dtype)
-        if shape[-1] == 1:
-            return encoded
-        # TensorFlow 1.15 learns in `fit` what the last axis of a target is only when the graph runs.
-        is_map = ops.cast(ops.equal(ops.shape(true)[-1], 1), dtype)
-        return is_map * encoded + (1.0 - is_map) * true
 
     def _gathered(self, sums):
         """`(batch, classes)` over what `classes`, `background` and `per` want."""
@@ -150,21 +136,92 @@ class Dice(keras.losses.Loss):
             classes=self.classes,
             per=self.per,
             absent=self.absent,
+            from_logits=self.from_logits,
         )
         return config
 
 
+@keras.saving.register_keras_serializable(package="mrlayers")
+class Tversky(keras.losses.Loss):
+    """One minus the Tversky index: an overlap that blames what is found too much and what is missed differently.
+
+    For a class `c`, with sums over the voxels of an image, `p` the prediction and `t` the segmentation,
+    `index_c = (sum(p t) + smoothing) / (sum(p t) + alpha sum(p (1 - t)) + beta sum((1 - p) t) + smoothing)`, and 1 where the
+    denominator is zero. The loss is the mean of `1 - index_c` over classes. With `alpha = beta = 0.5` it is `Dice` with twice
+    the smoothing, with `alpha = beta = 1` one minus the soft Jaccard index.
+
+    Args:
+        alpha: weight of what is found too much, 0 or more.
+        beta: weight of what is missed, 0 or more. The paper finds most lesions with 0.7, at the price of false ones.
+        smoothing: at least 0, in voxels.
+        labels: the value that stands for each channel of the prediction in a label map, as for `Dice`.
+        background: `False` leaves the first channel out.
+        from_logits: `True` when `y_pred` are logits: softmax over channels comes first, or the sigmoid of a single one.
+
+    Call arguments:
+        y_true: a label map `(batch, *volume, 1)`, or one-hot or probabilities in the shape of `y_pred`. With one channel in
+            `y_pred` it is a mask.
+        y_pred: probabilities or logits, `(batch, *volume, channels)`. One channel is a mask.
+
+    Returns: `(batch,)`, or what `reduction` makes of it; float32 also in mixed precision.
+
+    Raises:
+        ValueError: shapes or a number of labels that do not fit, arguments out of range; a label map in a NumPy array that
+            holds other than whole numbers.
+
+    Reference: Salehi, Erdogmus and Gholipour, Tversky loss function for image segmentation using 3D fully convolutional deep
+    networks, MLMI 2017.
+    """
+
+    def __init__(self, alpha=0.3, beta=0.7, smoothing=1e-5, labels=None, background=True, from_logits=False, **kwargs):
+        for name, value, usual in (("alpha", alpha, 0.3), ("beta", beta, 0.7), ("smoothing", smoothing, 1e-5)):
+            if not 0 <= value < float("inf"):
+                raise refusal("`{}` must be a number of at least 0".format(name), repr(value), "{}={}".format(name, usual))
+        super().__init__(**kwargs)
+        self.alpha = alpha
+        self.beta = beta
+        self.smoothing = smoothing
+        self.labels = checked_labels(labels)
+        self.background = bool(background)
+        self.from_logits = bool(from_logits)
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        require_whole_labels(y_true, y_pred)
+        return super().__call__(y_true, y_pred, sample_weight=sample_weight)
+
+    def call(self, y_true, y_pred):
+        axes = volume_axes(y_pred)
+        true, prediction = as_float_pair(y_true, y_pred)
+        _require_background(self.background, prediction)
+        true, prediction = one_hot(true, prediction, self.labels), probabilities(prediction, self.from_logits)
+        found = ops.sum(prediction * true, axis=axes) + self.smoothing
+        too_much = ops.sum(prediction * (1.0 - true), axis=axes)
+        missed = ops.sum((1.0 - prediction) * true, axis=axes)
+        total = found + self.alpha * too_much + self.beta * missed
+        nothing = _is_zero(total)
+        losses = 1.0 - (found + nothing) / (total + nothing)
+        return mean(losses if self.background else losses[:, 1:], (-1,))
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            alpha=self.alpha,
+            beta=self.beta,
+            smoothing=self.smoothing,
+            labels=self.labels,
+            background=self.background,
+            from_logits=self.from_logits,
+        )
+        return config
+
+
+def _require_background(background, prediction):
+    if not background and backend.static_shape(prediction)[-1] == 1:
+        raise refusal("`background` must be True for a prediction of one channel", "background=False", "background=True")
+
+
 def _is_zero(x):
     return ops.cast(ops.equal(x, 0.0), backend.dtype_name(x))
-
-
-def _checked_labels(labels):
-    if labels is None:
-        return None
-    values = np.asarray(labels)
-    if values.ndim != 1 or not values.size or values.dtype.kind not in "iu" or len(set(values.tolist())) < values.size:
-        raise refusal("`labels` must be different integers, one for each channel, or None", repr(labels), "labels=(0, 1, 2)")
-    return tuple(values.tolist())
 
 
 def _checked_smoothing(smoothing):

@@ -146,13 +146,7 @@ def _distances(surface, other, spacing):
 
 
 def _prepare(prediction, target, labels):
-    prediction, target = _label_map("prediction", prediction), _label_map("target", target)
-    if prediction.shape != target.shape:
-        raise refusal(
-            "`target` must have the shape of `prediction`, %s" % (prediction.shape,),
-            describe(target.shape),
-            "resampling one of them on the grid of the other with nearest interpolation",
-        )
+    prediction, target = label_map_pair(prediction, target)
     labels = np.asarray(labels)
     if labels.ndim != 1 or not labels.size or labels.dtype.kind not in "iu" or len(set(labels.tolist())) < labels.size:
         raise refusal(
@@ -163,7 +157,20 @@ def _prepare(prediction, target, labels):
     return prediction, target, labels.tolist()
 
 
-def _label_map(name, array):
+def label_map_pair(prediction, target):
+    """What was given as label maps of one shape, or a refusal."""
+    prediction, target = label_map("prediction", prediction), label_map("target", target)
+    if prediction.shape != target.shape:
+        raise refusal(
+            "`target` must have the shape of `prediction`, %s" % (prediction.shape,),
+            describe(target.shape),
+            "resampling one of them on the grid of the other with nearest interpolation",
+        )
+    return prediction, target
+
+
+def label_map(name, array):
+    """An array of whole numbers in an integer or boolean dtype, or a refusal."""
     array = np.asarray(array)
     received = "%s of %s" % (array.dtype, describe(array.shape))
     if array.ndim and array.dtype.kind in "biu":

@@ -162,8 +162,8 @@ class ConvBlock(keras.layers.Layer):
         return built(GroupNormalization(self.groups if self.normalization == "group" else self.filters, **options), shape)
 
     def inner_options(self):
-        """What the layers inside have from this one. TensorFlow 1.15 has no policies; asking this way dies with it."""
-        return {"dtype": getattr(self, "dtype_policy", self.dtype), "trainable": self.trainable}
+        """What the layers inside have from this one. The private name dies with TensorFlow 1.15."""
+        return {"dtype": getattr(self, "dtype_policy", None) or self._dtype_policy, "trainable": self.trainable}
 
 
 @keras.saving.register_keras_serializable(package="mrlayers")

@@ -36,10 +36,12 @@ class SegmentationBatches:
         seed: Integer from 0 to 2**32 - 1.
         shuffle: `True` to train, `False` to validate and to test.
         workers: Threads that make augmented batches, 1 or more; 0 makes them when they are asked for.
+        weights: Function from the labels of a patch to the weights of its pixels, such as `zoo.unet.borders.border_weights`;
+            they are the last channel of targets then, for `CrossEntropy(weighted=True)`. `None`: targets are classes only.
 
     Attributes:
         input_shape: Shape of an input without the batch: `size + 2 * margin`, channels.
-        target_shape: Shape of a target without the batch: `size`, classes.
+        target_shape: Shape of a target without the batch: `size`, classes (and weights).
 
     Raises:
         ValueError: When an argument is out of range, or `size` does not fit into an image.
@@ -64,6 +66,7 @@ class SegmentationBatches:
         seed=0,
         shuffle=True,
         workers=1,
+        weights=None,
     ):
         for name, value, lowest in (
             ("batch_size", batch_size, 1),
@@ -87,14 +90,15 @@ class SegmentationBatches:
         self.seed = seed
         self.shuffle = shuffle
         self.input_shape = tuple(length + 2 * margin for length in self.size) + examples.images[0].shape[-1:]
-        self.target_shape = self.size + (examples.num_classes,)
+        self.weights = weights
+        self.target_shape = self.size + (examples.num_classes + (weights is not None),)
         self._tiles = [
             (index, corner)
             for index, labels in enumerate(examples.labels)
             for corner in itertools.product(*map(tile_corners, labels.shape, self.size))
         ]
         self._steps = steps
-        threads = workers if augmentation is not None else 0
+        threads = workers if augmentation is not None or weights is not None else 0
         self._pool = concurrent.futures.ThreadPoolExecutor(threads) if threads else None
         self._ahead = threads and threads + 1
         self._pending = collections.OrderedDict()
@@ -109,7 +113,8 @@ class SegmentationBatches:
         """Yields the batches of epoch `index`, 0 or more, as `(inputs, targets)`.
 
         `inputs` is float32 `(batch,) + input_shape` in -1..1, black to white, as both published networks take it; `targets` is
-        float32 `(batch,) + target_shape`, 1 for the class of the pixel and 0 for the others. They belong to the caller.
+        float32 `(batch,) + target_shape`, 1 for the class of the pixel and 0 for the others (and then its weight). They belong to
+        the caller.
         """
         require_integer("index", index, 0)
         return (self._next(index * len(self) + step) for step in range(len(self)))
@@ -134,7 +139,11 @@ class SegmentationBatches:
         else:
             pairs = [self._cut(index, corner) for index, corner in self._tiles[step * self.batch_size :][: self.batch_size]]
         images, labels = zip(*pairs)
-        return to_input(np.stack(images)), _one_hot(np.stack(labels), self.examples.num_classes)
+        targets = _one_hot(np.stack(labels), self.examples.num_classes)
+        if self.weights is not None:
+            weights = np.stack([self.weights(each) for each in labels]).astype(np.float32)
+            targets = np.concatenate([targets, weights[..., np.newaxis]], axis=-1)
+        return to_input(np.stack(images)), targets
 
     def _patch(self, epoch, position):
         count = len(self.examples.images)

@@ -20,6 +20,7 @@ from zoo.volumes import SPATIAL, read_labels, read_volume, scale_intensity
 
 SUFFIXES = PICTURES + SPATIAL
 ISBI = ("train-volume.tif", "train-labels.tif")
+OVER_WHOLE_PIXELS = dict(mode="nearest", grid_mode=True)  # for `scipy.ndimage.zoom`
 IMAGE_KEYS, LABEL_KEYS = ("image", "images", "vol"), ("label", "labels", "mask", "masks", "seg")
 
 
@@ -106,7 +107,7 @@ def load_images(images, ndim=2):
         ValueError: When a file cannot be read.
     """
     require_choice("ndim", ndim, (2, 3))
-    files = [(path, _read_images(path, ndim)[0]) for path in find_files(images, SUFFIXES)]
+    files = [(path, read_images(path, ndim)[0]) for path in find_files(images, SUFFIXES)]
     return sum((found for _, found in files), []), sum((_names(path, len(found)) for path, found in files), [])
 
 
@@ -166,16 +167,21 @@ def resize(examples, shape):
     Returns:
         `Examples`; where an image becomes smaller, it is smoothed first, as far as fine structure would be aliased.
     """
-    images, labels = [], []
-    for image, label in zip(examples.images, examples.labels):
-        if len(shape) != label.ndim:
-            raise refusal("`shape` must have %d sizes" % label.ndim, repr(shape), "shape=%s" % (label.shape,))
-        factors = [new / old for new, old in zip(shape, label.shape)]
-        image = scipy.ndimage.gaussian_filter(image, [max(0, (1 / factor - 1) / 2) for factor in factors] + [0])
-        how = dict(mode="nearest", grid_mode=True)
-        images.append(scipy.ndimage.zoom(image, factors + [1], order=1, **how))
-        labels.append(scipy.ndimage.zoom(label, factors, order=0, **how))
+    images = [resize_image(image, shape) for image in examples.images]
+    labels = [
+        scipy.ndimage.zoom(label, [new / old for new, old in zip(shape, label.shape)], order=0, **OVER_WHOLE_PIXELS)
+        for label in examples.labels
+    ]
     return examples._replace(images=images, labels=labels)
+
+
+def resize_image(image, shape):
+    """One image of `resize`: `(height, width, channels)` or `(x, y, z, channels)`, float32."""
+    if len(shape) != image.ndim - 1:
+        raise refusal("`shape` must have %d sizes" % (image.ndim - 1), repr(shape), "shape=%s" % (image.shape[:-1],))
+    factors = [new / old for new, old in zip(shape, image.shape)]
+    image = scipy.ndimage.gaussian_filter(image, [max(0, (1 / factor - 1) / 2) for factor in factors] + [0])
+    return scipy.ndimage.zoom(image, factors + [1], order=1, **OVER_WHOLE_PIXELS)
 
 
 def scale_pixels(array):
@@ -215,7 +221,7 @@ def _from_npz(path, num_classes, ndim):
 
 
 def _read_pair(image_path, label_path, ndim):
-    images, image_grid = _read_images(image_path, ndim)
+    images, image_grid = read_images(image_path, ndim)
     labels, label_grid = _read_labels(label_path, ndim)
     if image_grid is not None and label_grid is not None:
         match_grid(label_grid, image_grid, names=(label_path, image_path))
@@ -230,8 +236,20 @@ def _names(path, count):
     return [name] if count == 1 else ["%s[%d]" % (name, index) for index in range(count)]
 
 
-def _read_images(path, ndim):
-    """Scaled images of a file with a last axis of channels, and the `Volume` where it is one."""
+def read_images(path, ndim):
+    """Reads the images of one file as `load_images` does.
+
+    Args:
+        path: PNG, BMP, TIFF, NIfTI or MGZ.
+        ndim: 2 or 3.
+
+    Returns:
+        `(images, volume)`: a list of arrays with a last axis of channels, and the `zoo.volumes.Volume` where the file is one.
+
+    Raises:
+        FileNotFoundError: When the file does not exist.
+        ValueError: When it cannot be read.
+    """
     if path.lower().endswith(SPATIAL):
         volume = read_volume(path, ndim=3 if ndim == 3 else None)
         array = scale_pixels(volume.array)[..., np.newaxis]

@@ -8,7 +8,19 @@ import pytest
 from applied import gradients_of, values
 from mrlayers import backend
 from mrlayers.backend import keras
-from mrlayers.losses import KL, MSE, NCC, BendingEnergy, Dice, Gradient, MutualInformation
+from mrlayers.losses import (
+    KL,
+    MSE,
+    NCC,
+    BendingEnergy,
+    CrossEntropy,
+    Dice,
+    DiceCrossEntropy,
+    Focal,
+    Gradient,
+    MutualInformation,
+    Tversky,
+)
 from runtime import RUNTIME, double_precision, evaluate, random, to_numpy
 
 SIZES = {1: (23,), 2: (7, 10), 3: (5, 6, 7)}
@@ -20,6 +32,10 @@ PLAIN = {
     "MutualInformation": lambda ndim: MutualInformation(bins=8, value_range=(-1.5, 2.0)),
     "KL": lambda ndim: KL(prior_lambda=3.0),
     "Dice": lambda ndim: Dice(),
+    "Tversky": lambda ndim: Tversky(),
+    "CrossEntropy": lambda ndim: CrossEntropy(),
+    "Focal": lambda ndim: Focal(),
+    "DiceCrossEntropy": lambda ndim: DiceCrossEntropy(),
 }
 LOSSES = {
     "Gradient l1": lambda ndim: Gradient("l1", spacing=(1.0, 2.5, 0.7)[:ndim]),
@@ -27,7 +43,14 @@ LOSSES = {
     "NCC zeros": lambda ndim: NCC(window=3, border="zeros"),
     "MutualInformation normalized": lambda ndim: MutualInformation(bins=6, value_range=(-1.0, 1.5), normalized=True),
     "Dice squared": lambda ndim: Dice(background=False, squared=True, smoothing=(0.0, 1e-3), absent="skip"),
+    "Dice logits": lambda ndim: Dice.preset("nvidia", labels=[7, 0, 2], from_logits=True),
+    "Tversky logits": lambda ndim: Tversky(0.0, 1.5, smoothing=2.0, labels=[7, 0, 2], background=False, from_logits=True),
+    "CrossEntropy logits": lambda ndim: CrossEntropy(from_logits=True, labels=[7, 0, 2]),
+    "CrossEntropy weighted": lambda ndim: CrossEntropy(weighted=True),
+    "Focal logits": lambda ndim: Focal(0.7, alpha=(0.5, 0.0, 1.0), from_logits=True, labels=[7, 0, 2]),
+    "DiceCrossEntropy logits": lambda ndim: DiceCrossEntropy(0.5, 2.0, True, True, None, {"smoothing": (0.0, 1e-3)}),
 }
+SEGMENTATIONS = ("Dice", "Tversky", "CrossEntropy", "Focal")
 LOSSES.update(PLAIN)
 
 
@@ -35,9 +58,13 @@ def example(name, ndim=2, batch=3, dtype="float32"):
     """The loss, a target and a prediction of more than one channel."""
     channels = 2 * ndim if name == "KL" else 3
     arrays = [random(batch, *SIZES[ndim] + (channels,), seed=seed, dtype=dtype) for seed in (0, 1)]
-    if name.startswith("Dice"):
-        arrays = [np.exp(array) / np.exp(array).sum(axis=-1, keepdims=True) for array in arrays]
-    return (LOSSES[name](ndim),) + tuple(arrays)
+    loss = LOSSES[name](ndim)
+    if name.startswith(SEGMENTATIONS):
+        true, prediction = [np.exp(array) / np.exp(array).sum(axis=-1, keepdims=True) for array in arrays]
+        if getattr(loss, "weighted", False):
+            true = np.concatenate([true, true[..., :1] + 0.3], axis=-1)
+        arrays = [true, arrays[1] if loss.from_logits else prediction]
+    return (loss,) + tuple(arrays)
 
 
 @pytest.mark.parametrize("name", LOSSES)

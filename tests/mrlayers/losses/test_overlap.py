@@ -1,12 +1,13 @@
-"""Dice: known answers of other systems, NumPy class by class, limits, refusals."""
+"""Dice and Tversky: known answers of other systems, NumPy class by class, limits, refusals."""
 
 import numpy as np
 import pytest
+from scipy import special
 
 from applied import values
 from mrlayers import backend
 from mrlayers.backend import keras
-from mrlayers.losses import Dice
+from mrlayers.losses import Dice, Tversky
 from runtime import random
 
 
@@ -91,7 +92,64 @@ def test_values_of_a_published_list_of_labels():
     np.testing.assert_allclose(values(Dice(labels=list(listed)), labels.astype("int32"), prediction), expected, rtol=1e-6)
 
 
+def test_nnunet():
+    """Over the batch and without background; the numbers of nnU-Net 2 are minus the overlap."""
+    labels, prediction = label_map(2, 6, 7), probabilities(2, 6, 7, 4)
+    true, smooth = one_hot(labels).astype("float64"), 1e-5
+    overlap = [
+        (2 * np.sum(p * t) + smooth) / max(np.sum(p) + np.sum(t) + smooth, 1e-8)
+        for p, t in zip(np.moveaxis(prediction, -1, 0)[1:], np.moveaxis(true, -1, 0)[1:])
+    ]
+    np.testing.assert_allclose(values(Dice.preset("nnunet"), labels, prediction), np.full(2, 1 - np.mean(overlap)), rtol=1e-5)
+    expected = values(Dice(background=False), labels, prediction)
+    np.testing.assert_allclose(values(Dice.preset("nnunet", per="image"), labels, prediction), expected, rtol=1e-6)
+
+
+def test_tversky_equals_numpy():
+    labels, prediction = label_map(2, 6, 7), probabilities(2, 6, 7, 4)
+    true = one_hot(labels).astype("float64")
+    found, too_much, missed = [
+        np.sum(x, axis=(1, 2)) for x in (true * prediction, (1 - true) * prediction, true * (1 - prediction))
+    ]
+    for alpha, beta, smoothing in [(0.3, 0.7, 1e-5), (0.0, 2.0, 0.0), (1.0, 1.0, 3.0)]:
+        scores = (found + smoothing) / (found + alpha * too_much + beta * missed + smoothing)
+        loss = Tversky(alpha, beta, smoothing)
+        np.testing.assert_allclose(values(loss, labels, prediction), 1 - scores.mean(axis=-1), rtol=1e-5)
+    expected = 1 - (found / (found + 0.3 * too_much + 0.7 * missed))[:, 1:].mean(axis=-1)
+    loss = Tversky(smoothing=0.0, labels=(5, 1, 2, 3), background=False)
+    np.testing.assert_allclose(values(loss, labels, prediction), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", [Dice, Tversky])
+def test_logits(make):
+    logits = 3 * random(2, 6, 7, 4)
+    labels, mask = label_map(2, 6, 7), label_map(2, 6, 7, classes=2)
+    expected = values(make(), labels, special.softmax(logits, axis=-1))
+    np.testing.assert_allclose(values(make(from_logits=True), labels, logits), expected, rtol=1e-5)
+    single = logits[..., :1]
+    expected = values(make(), mask, special.expit(single))
+    np.testing.assert_allclose(values(make(from_logits=True), mask, single), expected, rtol=1e-5)
+    certain = np.where(one_hot(labels) > 0, 500.0, -500.0).astype("float32")
+    np.testing.assert_allclose(values(make(from_logits=True), labels, certain), 0.0, atol=1e-6)
+    np.testing.assert_allclose(values(make(from_logits=True), mask, 500 * (2 * mask - 1)), 0.0, atol=1e-6)
+
+
 # limits
+
+
+def test_tversky_is_dice_and_jaccard():
+    labels, prediction = label_map(2, 6, 7), probabilities(2, 6, 7, 4)
+    expected = values(Dice(smoothing=2.0), labels, prediction)
+    np.testing.assert_allclose(values(Tversky(0.5, 0.5, smoothing=1.0), labels, prediction), expected, rtol=1e-5)
+    mask, other = np.array([[1, 1, 0, 1], [1, 0, 0, 1]], "float32").reshape(2, 1, 4, 1)
+    assert values(Tversky(1.0, 1.0, 0.0), mask[None], other[None])[0] == pytest.approx(1 / 3.0)
+    assert values(Tversky(smoothing=0.0), 0 * mask[None], 0 * other[None])[0] == 0.0
+
+
+def test_tversky_blames_each_mistake_by_itself():
+    true, found_all = np.array([1, 0, 0, 0], "float32").reshape(1, 4, 1), np.ones((1, 4, 1), "float32")
+    assert values(Tversky(0.2, 0.9, 0.0), true, found_all)[0] == pytest.approx(1 - 1 / (1 + 0.2 * 3))
+    assert values(Tversky(0.2, 0.9, 0.0), found_all, true)[0] == pytest.approx(1 - 1 / (1 + 0.9 * 3))
 
 
 def test_classes_that_are_absent():
@@ -146,7 +204,12 @@ def test_refusals_of_arguments():
     for labels in ([], [1.0, 2.0], [1, 1], [[1, 2]], 3):
         with pytest.raises(ValueError, match="`labels` must be different integers, one for each channel, or None. Received"):
             Dice(labels=labels)
-    with pytest.raises(ValueError, match="`name` must be one of 'mindspore', 'nvidia'. Received: 'monai'."):
+    for name in ("alpha", "beta", "smoothing"):
+        with pytest.raises(ValueError, match="`{}` must be a number of at least 0. Received: -0.1. Try {}=".format(name, name)):
+            Tversky(**{name: -0.1})
+    with pytest.raises(ValueError, match="`labels` must be different integers"):
+        Tversky(labels=[1, 1])
+    with pytest.raises(ValueError, match="`name` must be one of 'mindspore', 'nnunet', 'nvidia'. Received: 'monai'."):
         Dice.preset("monai")
 
 
@@ -161,6 +224,10 @@ def test_refusals_of_shapes():
         values(Dice(labels=(1, 2)), label_map(2, 6, 7), prediction)
     with pytest.raises(ValueError, match="`background` must be True for a prediction of one channel"):
         values(Dice(background=False), prediction[..., :1], prediction[..., :1])
+    with pytest.raises(ValueError, match="`background` must be True for a prediction of one channel"):
+        values(Tversky(background=False), prediction[..., :1], prediction[..., :1])
+    with pytest.raises(ValueError, match="`labels` must have one value for each of the 4 channels.*Received: 3 of them"):
+        values(Tversky(labels=(1, 2, 3)), label_map(2, 6, 7), prediction)
 
 
 def test_refuses_labels_that_are_not_whole():
@@ -171,4 +238,8 @@ def test_refuses_labels_that_are_not_whole():
             ValueError, match="`y_true` must hold whole numbers when it is a label map. Received: {}.".format(wrong)
         ):
             Dice()(labels, prediction)
+        with pytest.raises(
+            ValueError, match="`y_true` must hold whole numbers when it is a label map. Received: {}".format(wrong)
+        ):
+            Tversky()(labels, prediction)
     Dice()(prediction[..., :1], prediction[..., :1])  # a soft mask
