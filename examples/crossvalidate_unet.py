@@ -1,6 +1,6 @@
 """Trains and scores a U-Net on every fold of a set of images, and says the mean and the spread over folds.
 
-    python examples/crossvalidate_unet.py --data isbi2012
+    python examples/crossvalidate_unet.py --data isbi2012 --filters 16 --steps 600
     python examples/crossvalidate_unet.py --data isbi2012 --folds 0,3 --recipe nvidia --output outputs/nvidia
     python examples/crossvalidate_unet.py --data isbi2012 --output outputs/unet-folds          # again: goes on where it was stopped
 

@@ -136,19 +136,26 @@ def _layers(model, scope=""):
             yield scope, layer
 
 
-def _weights(model):
-    named = [pair for scope, layer in _layers(model) for pair in zip(_names(scope, layer), layer.get_weights())]
-    arrays = dict(named)
-    if not len(arrays) == len(named) == len(model.weights):
+def _named(model):
+    """`(name, weight)` of every weight of a model."""
+    named = [pair for scope, layer in _layers(model) for pair in zip(_names(scope, layer), layer.weights)]
+    if not len(dict(named)) == len(named) == len(model.weights):
         raise ValueError(
             "`model` must have layers with names of their own and no weights outside of them. Received: {} names for {} "
-            "weights. Try other layer names.".format(len(arrays), len(model.weights))
+            "weights. Try other layer names.".format(len(dict(named)), len(model.weights))
         )
-    return arrays
+    return named
+
+
+def _weights(model):
+    # All at once: on TensorFlow 1.15 every question is a run of the session.
+    values = dict(zip(map(id, model.weights), model.get_weights()))
+    return {name: values[id(weight)] for name, weight in _named(model)}
 
 
 def _set_weights(model, arrays, path):
-    expected = {name: array.shape for name, array in _weights(model).items()}
+    named = _named(model)
+    expected = {name: tuple(int(size) for size in weight.shape) for name, weight in named}
     missing = sorted(set(expected) - set(arrays))
     extra = sorted(set(arrays) - set(expected))
     wrong = [
@@ -167,8 +174,8 @@ def _set_weights(model, arrays, path):
                 path, "; ".join(problems)
             )
         )
-    for scope, layer in _layers(model):
-        layer.set_weights([arrays[name] for name in _names(scope, layer)])
+    names = {id(weight): name for name, weight in named}
+    model.set_weights([arrays[names[id(weight)]] for weight in model.weights])
 
 
 def _names(scope, layer):
