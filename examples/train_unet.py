@@ -24,7 +24,7 @@ from mrlayers.backend import keras
 from mrlayers.checks import refusal
 from zoo import training
 from zoo.optimizers import adam
-from zoo.runs import default_folder, peak_memory, refuse_other_arguments, require_folder, write_arguments
+from zoo.runs import default_folder, peak_memory, read_arguments, refuse_other_arguments, require_folder, write_arguments
 from zoo.unet import evaluation, figures
 from zoo.unet.borders import border_weights
 from zoo.unet.cells import random_cells
@@ -63,11 +63,15 @@ def train(options):
                     setattr(options, name, value)
     output = options.output or default_folder("outputs/unet", options.resume)
     require_folder("--output", output)
+    if options.resume and options.steps_per_epoch is None:
+        options.steps_per_epoch = read_arguments(os.path.join(output, "last.npz")).get("steps_per_epoch")
     train_part, validation_part, test_part = (read if options.data else make)(options)
     settings = complete(vars(options))
     for name, value in {"filters": 32 if settings["network"] == "unet" else 64, "depth": 4}.items():
         settings[name] = value if settings[name] is None else settings[name]
     settings.update(num_classes=train_part.num_classes, channels=train_part.images[0].shape[-1])
+    if settings["steps_per_epoch"] is None:
+        settings["steps_per_epoch"] = min(100, settings["steps"])
     train_batches, validation_batches = batches(train_part, validation_part, settings)
     epochs = number_of_epochs(settings, len(train_batches))
     print(
@@ -79,27 +83,21 @@ def train(options):
         )
     )
 
-    backend.set_seed(options.seed)
+    loss = segmentation_loss(settings["loss"], weighted=options.border_weight is not None)
     backend.set_precision(options.precision)
-    model = build(train_batches.input_shape[:-1], settings)
-    print("{:,} parameters on {}".format(model.count_params(), backend.RUNTIME))
-    if options.weights:
-        training.load_weights(model, options.weights)
-    model.compile(
-        adam(
-            settings["learning_rate"],
-            settings["weight_decay"],
-            options.decay,
-            options.accumulate,
-            loss_scale(settings["loss_scale"], options.precision),
-        ),
-        loss=segmentation_loss(settings["loss"], weighted=options.border_weight is not None),
-        **backend.COMPILE_OPTIONS,
-    )
+    scale = loss_scale(settings["loss_scale"], options.precision)
+    optimizer = adam(settings["learning_rate"], settings["weight_decay"], options.decay, options.accumulate, scale)
     chosen = {name: value for name, value in settings.items() if name not in NOT_OF_THE_RUN}
     path = os.path.join(output, "arguments.json")
     if options.resume:
         refuse_other_arguments(chosen, path)
+
+    backend.set_seed(options.seed)
+    model = build(train_batches.input_shape[:-1], settings)
+    print("{:,} parameters on {}".format(model.count_params(), backend.RUNTIME))
+    if options.weights:
+        training.load_weights(model, options.weights)
+    model.compile(optimizer, loss=loss, **backend.COMPILE_OPTIONS)
     inputs, targets = next((validation_batches or train_batches).epoch(0))
 
     def pictures():
@@ -191,9 +189,8 @@ def batches(train_part, validation_part, settings):
         seed=settings["seed"],
         weights=weights,
     )
-    steps = min(100, settings["steps"]) if settings["steps_per_epoch"] is None else settings["steps_per_epoch"]
     change = augmentation(settings) if settings["augment"] else None
-    train_batches = make_batches(train_part, settings["batch_size"], augmentation=change, steps=steps)
+    train_batches = make_batches(train_part, settings["batch_size"], augmentation=change, steps=settings["steps_per_epoch"])
     return train_batches, validation_part and make_batches(validation_part, settings["batch_size"], shuffle=False)
 
 
