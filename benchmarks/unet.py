@@ -3,8 +3,9 @@
 The references are the same network in plain Keras layers (`tf.keras` on TensorFlow 1.15), with the same weights, loss and optimizer
 and, checked first, the same outputs; and on PyTorch MONAI's `BasicUNet` in a plain PyTorch loop, if it is installed, beside ours
 on every backend that is. BasicUNet is taken with ReLU and without normalization, as ours is, and then with instance normalization,
-its default, as ours then is; its parameters are as many, to 0.3 %. Every side has a process of its own, and they take turns.
-Last comes the loader: the time of an augmented batch beside that of a training step.
+its default, as ours then is. Its parameters are as many, to 0.3 %, but its operations 6 % more in 2-D and 13 % in 3-D, for its last
+upsampling keeps all channels. Every side has a process of its own, and they take turns. Last comes the loader: the time of an
+augmented batch beside that of a training step.
 
     KERAS_BACKEND=torch python benchmarks/unet.py    # two minutes on two CPU cores, with MONAI four
     python benchmarks/unet.py --size full            # twice the filters
@@ -70,7 +71,9 @@ def against_plain(name, filters, options):
     outputs = [side.call("outputs") for side in (ours, plain)]
     difference = np.abs(outputs[0] - outputs[1]).max() / np.abs(outputs[1]).max()
     if difference > 1e-4:
-        sys.exit("The two networks must give the same. Received: outputs that differ by {:.1e} of the largest.".format(difference))
+        sys.exit(
+            "The two networks must give the same. Received: outputs that differ by {:.1e} of the largest.".format(difference)
+        )
     take_turns({"{}, {} filters".format(described(name), filters): ours}, plain, options.seconds)
 
 
@@ -113,7 +116,9 @@ def loader(filters, memory):
     side = Apart(Loaded, filters, memory=memory)
     batch, step, fed = [1e3 * seconds for seconds in side.call("seconds")]
     side.end()
-    line = "An augmented batch of {} takes one thread {:.0f} ms, {:.2f} of a training step of {:.0f} ms; with the loader beside it"
+    line = (
+        "An augmented batch of {} takes one thread {:.0f} ms, {:.2f} of a training step of {:.0f} ms; with the loader beside it"
+    )
     print((line + " a step takes {:.0f} ms.").format(described("2-D"), batch, batch / step, step, fed), flush=True)
 
 
@@ -189,7 +194,7 @@ def plain(input_shape, filters):
 
     def block(x, filters):
         for _ in range(2):
-            x = convolution(filters, 3, padding="same", activation="relu")(x)
+            x = convolution(filters, 3, padding="same", activation="relu", kernel_initializer="he_normal")(x)
         return x
 
     image = keras.Input(input_shape)
@@ -199,7 +204,7 @@ def plain(input_shape, filters):
         skips.append(x)
         x = block(pooling(2)(x), filters * 2**level)
     for level in reversed(range(DEPTH)):
-        x = transposed(filters * 2**level, 2, strides=2, activation="relu")(x)
+        x = transposed(filters * 2**level, 2, strides=2, activation="relu", kernel_initializer="he_normal")(x)
         x = block(layers.Concatenate()([x, skips.pop()]), filters * 2**level)
     model = keras.Model(image, convolution(CLASSES, 1)(x))
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)

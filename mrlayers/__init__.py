@@ -2,7 +2,9 @@
 
 from mrlayers import metrics, sampling
 from mrlayers.consistency import DataConsistency
-from mrlayers.fourier import FFT, IFFT
+from mrlayers.fourier import FFT, IFFT, TemporalFourier
+from mrlayers.recurrence import BidirectionalConvRecurrent2D, ConvRecurrent2D
+from mrlayers.sharing import DataSharing
 from mrlayers.transforms import AffineToDense, ComposeTransform, InvertDisplacement, RescaleTransform, VecInt
 from mrlayers.unet import ConvBlock, CropConcatenate, DownBlock, GroupNormalization, ResidualBlock, UpBlock
 from mrlayers.warping import PointTransformer, SpatialTransformer
@@ -13,10 +15,13 @@ __all__ = [
     "FFT",
     "IFFT",
     "AffineToDense",
+    "BidirectionalConvRecurrent2D",
     "ComposeTransform",
     "ConvBlock",
+    "ConvRecurrent2D",
     "CropConcatenate",
     "DataConsistency",
+    "DataSharing",
     "DownBlock",
     "GroupNormalization",
     "InvertDisplacement",
@@ -24,6 +29,7 @@ __all__ = [
     "RescaleTransform",
     "ResidualBlock",
     "SpatialTransformer",
+    "TemporalFourier",
     "UpBlock",
     "VecInt",
     "metrics",

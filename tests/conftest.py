@@ -6,6 +6,8 @@ import pathlib
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# Most of JAX's time here goes into compiling, and most of that into passes which arrays as small as these never pay back.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 SHARED = pathlib.Path(os.environ.get("MRLAYERS_SHARED", ROOT.parent / "shared"))
 
 
