@@ -37,7 +37,7 @@ from zoo.unet.segmenter import Segmenter, build, margin
 
 NOT_OF_THE_RUN = ("output", "resume", "epochs", "steps", "checkpoint_every", "tile")
 OF_FILES = ("labels", "test_data", "test_labels", "fold")
-DEMO = {"steps": 300, "filters": 16, "depth": 3, "size": 128}
+DEMO = {"steps": 600, "filters": 16, "depth": 3, "size": 128}
 CELLS = (192, 192)
 
 
@@ -253,7 +253,7 @@ def arguments():
         "--surroundings", choices=("mirror", "zero"), help="beyond the border, for valid convolutions (default: mirror; recipe)"
     )
     add("--no-augment", dest="augment", action="store_false", help="train with the images as they are")
-    add("--steps", type=int, help="batches in all (default: 1000, mindspore 600, nvidia 6400, cells 300)")
+    add("--steps", type=int, help="batches in all (default: 1000, mindspore 600, nvidia 6400, cells 600)")
     add("--epochs", type=int, help="instead of --steps")
     add("--steps-per-epoch", type=int, help="batches from one line of the history to the next (default: 100)")
     add("--batch-size", type=int, help="patches in a batch (default: 4, mindspore 16, nvidia 8)")

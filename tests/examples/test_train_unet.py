@@ -182,6 +182,7 @@ def test_refusals(folder, monkeypatch, capsys, arguments, words):
     assert words in refusal(monkeypatch, capsys, "train_unet", arguments)
 
 
+@pytest.mark.slow
 def test_border_weights_accumulation_and_a_published_recipe(folder, monkeypatch, capsys):
     run(
         monkeypatch,

@@ -76,7 +76,7 @@ def test_volumes(tmp_path):
     assert segmenter.predict(image(9, 10, 7, 2)).shape == (9, 10, 7, 2)
 
 
-@pytest.mark.parametrize("network", ["unet_mindspore", "unet_medical"])
+@pytest.mark.parametrize("network", ["unet_mindspore", pytest.param("unet_medical", marks=pytest.mark.slow)])
 def test_published_preparation(network, tmp_path):
     """Brought to a size, zeros around it, one valid network over all of it, and back."""
     model, weights = run_folder(tmp_path, (236, 236), network=network, filters=1, resize=52, surroundings="zero", num_classes=2)

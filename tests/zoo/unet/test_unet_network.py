@@ -63,6 +63,7 @@ def test_parameters_of_the_default():
     )
 
 
+@pytest.mark.slow
 def test_initial_values():
     def values(model, name):
         return {key.split("/")[-1]: value for key, value in _weights(model).items() if key.rsplit("/", 1)[0] == name}
@@ -220,6 +221,7 @@ def test_dropout_in_training_only(tmp_path):
     assert len(set(trained(model, x, target, 3, 0.0))) == 3 and len(set(trained(plain, x, target, 3, 0.0))) == 1
 
 
+@pytest.mark.slow
 def test_valid_networks_follow_a_shift(tmp_path):
     """By multiples of 2**depth. `unet_medical` lets the border in: 15 pixels, no more and no less."""
     x = image(236, 220, 1)

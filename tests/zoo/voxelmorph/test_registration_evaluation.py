@@ -196,6 +196,7 @@ def test_refuses_labels_of_the_command_line(text):
 # --- networks from weights
 
 
+@pytest.mark.slow
 def test_network_of_a_run(folder):
     training.save_weights(voxelmorph((16, 16), "vm1"), "run/best.npz")
     write_arguments({"variant": "vm1", "diffeomorphic": False, "intensity_level": 0.5}, "run/arguments.json")
