@@ -55,7 +55,7 @@ def check_mixed_precision(make, arrays):
         (SPACE, {"padding": "valid", "kernel_size": 2, "num_convolutions": 3}),
         (PLANE, {"normalization": "batch", "activation": "leaky_relu"}),
         (SPACE, {"normalization": "instance", "dropout": 0.5, "activation": "elu"}),
-        (PLANE, {"normalization": "group", "groups": 2, "activation": None}),
+        pytest.param(PLANE, {"normalization": "group", "groups": 2, "activation": None}, marks=pytest.mark.slow),
     ],
 )
 def test_contract_of_convolutions(sizes, options, tmp_path):
@@ -73,7 +73,9 @@ def test_contract_of_down_and_residual_blocks(block, sizes, tmp_path):
     check_layer(make, [random(3, *sizes + (2,))], tmp_path)
 
 
-@pytest.mark.parametrize("up, sizes", [("transpose2", SPACE), ("transpose3", PLANE), ("nearest", PLANE)])
+@pytest.mark.parametrize(
+    "up, sizes", [("transpose2", SPACE), pytest.param("transpose3", PLANE, marks=pytest.mark.slow), ("nearest", PLANE)]
+)
 def test_contract_of_up_blocks(up, sizes, tmp_path):
     def make(**more):
         return UpBlock(4, up, up != "nearest", num_convolutions=1, kernel_initializer=seeded(), name="block", **more)
