@@ -84,8 +84,8 @@ def train(options):
     )
 
     loss = segmentation_loss(settings["loss"], weighted=options.border_weight is not None)
-    backend.set_precision(options.precision)
     scale = loss_scale(settings["loss_scale"], options.precision)
+    backend.set_precision(options.precision)
     optimizer = adam(settings["learning_rate"], settings["weight_decay"], options.decay, options.accumulate, scale)
     chosen = {name: value for name, value in settings.items() if name not in NOT_OF_THE_RUN}
     path = os.path.join(output, "arguments.json")

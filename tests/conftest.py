@@ -1,4 +1,4 @@
-"""Puts `runtime.py` and `contract.py` on the path of every test, and gives each test a clean Keras."""
+"""Puts `runtime.py`, `contract.py` and `scripts.py` on the path of every test, and gives each test a clean Keras."""
 
 import os
 import pathlib
@@ -13,11 +13,13 @@ SHARED = pathlib.Path(os.environ.get("MRLAYERS_SHARED", ROOT.parent / "shared"))
 
 @pytest.fixture(autouse=True)
 def clean_keras():
-    from mrlayers.backend import RUNTIME, keras, set_seed
+    from mrlayers.backend import RUNTIME, keras, set_precision, set_seed
 
     if RUNTIME == "tensorflow1":  # whose one graph would grow from test to test; dies with TensorFlow 1.15
         keras.backend.clear_session()
     set_seed(0)
+    yield
+    set_precision("float32")
 
 
 @pytest.fixture

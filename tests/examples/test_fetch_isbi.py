@@ -12,10 +12,10 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
+import scripts
 
 pytest.importorskip("pooch")
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "examples" / "fetch_isbi.py"
 NAMES = ("train-volume.tif", "train-labels.tif", "test-volume.tif")
 PAGES = np.random.RandomState(0).randint(0, 256, (3, 4, 60, 50)).astype(np.uint8)
 
@@ -86,9 +86,7 @@ def server(monkeypatch):
 
 @pytest.fixture
 def script(monkeypatch, tmp_path, server):
-    specification = importlib.util.spec_from_file_location("fetch_isbi", str(SCRIPT))
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
+    module = scripts.load("fetch_isbi")
     module.published = dict(module.PIXELS)
     monkeypatch.setattr(
         module, "PIXELS", {name: hashlib.sha256(pages.tobytes()).hexdigest() for name, pages in zip(NAMES, PAGES)}

@@ -1,6 +1,5 @@
 """The packer: what it writes, what it shares between training and test set, and that a refusal leaves nothing behind."""
 
-import importlib.util
 import os
 import pathlib
 
@@ -9,19 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import scripts
 from mrlayers import sampling
 from zoo.cascade.packed import load_mask
 from zoo.images import load_images
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "examples" / "pack_images.py"
 IMAGES = np.random.RandomState(0).randint(0, 256, (3, 32, 40)).astype(np.uint8)
 
 
 @pytest.fixture
 def packer(monkeypatch, tmp_path):
-    specification = importlib.util.spec_from_file_location("pack_images", str(SCRIPT))
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
+    module = scripts.load("pack_images")
     monkeypatch.chdir(tmp_path)
     os.mkdir("images")
     for index, image in enumerate(IMAGES):

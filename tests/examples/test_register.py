@@ -1,22 +1,20 @@
 """Registering from file to file: the numbers, what the files say of space, refinement, and refusals that leave nothing behind."""
 
-import importlib.util
+import functools
 import os
 import pathlib
 import shutil
-import sys
 
 import nibabel
 import numpy as np
 import pytest
 
-from mrlayers.backend import RUNTIME, keras
+import scripts
 from zoo import training
 from zoo.runs import write_arguments
 from zoo.voxelmorph import voxelmorph, voxelmorph_diffeomorphic, warps
 from zoo.voxelmorph.brains import random_pair
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "examples" / "register.py"
 SHAPE = (16, 17, 18)
 SHIFT = (1, 0, -2)
 AFFINE = np.array([[-0.96, 0.28, 0, 20], [0.28, 0.96, 0, -7], [0, 0, 1, 3], [0, 0, 0, 1]]) * [1, 1.3, 2, 1]
@@ -57,23 +55,13 @@ def weights(tmp_path_factory):
 @pytest.fixture
 def register(weights, monkeypatch, tmp_path):
     """The script as a function of its command line, in a folder with a pair, labels and weights."""
-    if RUNTIME == "tensorflow1":  # a graph of its own for each run there; dies with TensorFlow 1.15
-        keras.backend.clear_session()
-    specification = importlib.util.spec_from_file_location("register", str(SCRIPT))
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
     monkeypatch.chdir(tmp_path)
     save("moving.nii.gz", 700 * PAIR.moving)
     save("fixed.nii.gz", 300 * PAIR.fixed, description=b"kept")
     for name in ("moving", "fixed"):
         save(name + "_labels.nii.gz", getattr(PAIR, name + "_labels").astype("int16"))
     shutil.copy(weights, "shift.npz")
-
-    def run(line):
-        monkeypatch.setattr(sys, "argv", ["register.py"] + line.split())
-        module.main()
-
-    return run
+    return functools.partial(scripts.run, "register")
 
 
 # --- numbers

@@ -5,48 +5,17 @@ import importlib.util
 import json
 import os
 import pathlib
-import sys
 
 import nibabel
 import numpy as np
 import pytest
 from PIL import Image
 
-from mrlayers.backend import RUNTIME, keras
+from scripts import refusal, run
 from zoo.unet.cells import random_cells
 from zoo.unet.evaluation import read_csv
 
-EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
 SMALL = "--filters 2 --depth 1 --batch-size 2 --steps-per-epoch 2 --checkpoint-every 1 "
-
-
-def load(name):
-    """`examples/name.py` as a module; dies with TensorFlow 1.15: a graph of its own for each run there."""
-    if RUNTIME == "tensorflow1":
-        keras.backend.clear_session()
-    specification = importlib.util.spec_from_file_location(name, str(EXAMPLES / (name + ".py")))
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-def run(monkeypatch, name, arguments):
-    module = load(name)
-    monkeypatch.setattr(sys, "argv", [name + ".py"] + arguments.split())
-    module.main()
-
-
-def refusal(monkeypatch, capsys, name, arguments):
-    """The one sentence of a refused run, which must leave nothing behind."""
-    before = sorted(str(path) for path in pathlib.Path(".").rglob("*"))
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as caught:
-        run(monkeypatch, name, arguments)
-    assert caught.value.code == 2
-    assert sorted(str(path) for path in pathlib.Path(".").rglob("*")) == before
-    message = capsys.readouterr().err.strip().splitlines()[-1]
-    assert message.startswith(name + ".py: ") and "Received: " in message
-    return message
 
 
 @pytest.fixture
@@ -67,10 +36,10 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_trains_resumes_evaluates_and_predicts(folder, monkeypatch, capsys):
+def test_trains_resumes_evaluates_and_predicts(folder, capsys):
     """The exact commands a user types: a short run, then more steps with --resume, scores, masks."""
     small = SMALL + "--data isbi --size 24 --recipe mrlayers --normalization instance "
-    run(monkeypatch, "train_unet", small + "--steps 2")
+    run("train_unet", small + "--steps 2")
     printed = capsys.readouterr().out
     for words in (
         "4 images to train, 1 to validate, 1 to test; patches of 24x24",
@@ -86,24 +55,24 @@ def test_trains_resumes_evaluates_and_predicts(folder, monkeypatch, capsys):
     if importlib.util.find_spec("matplotlib"):
         assert (output / "test.png").exists()
 
-    message = refusal(monkeypatch, capsys, "train_unet", small + "--steps 4 --output outputs/unet")
+    message = refusal(capsys, "train_unet", small + "--steps 4 --output outputs/unet")
     assert "`output` must not hold another run" in message
-    message = refusal(monkeypatch, capsys, "train_unet", small + "--steps 4 --resume --filters 3")
+    message = refusal(capsys, "train_unet", small + "--steps 4 --resume --filters 3")
     assert "`--filters` must be 2 as when the run began" in message
-    run(monkeypatch, "train_unet", small + "--steps 4 --resume")
+    run("train_unet", small + "--steps 4 --resume")
     assert (output / "history.csv").read_text().count("\n") == 3
 
-    run(monkeypatch, "evaluate_unet", "--weights outputs/unet/last.npz --data pictures --labels masks --output scores")
+    run("evaluate_unet", "--weights outputs/unet/last.npz --data pictures --labels masks --output scores")
     assert [each.name for each in read_csv("scores/scores.csv")] == ["%d.png" % index for index in range(6)]
 
     predict = "--weights outputs/unet/last.npz "
-    run(monkeypatch, "predict_unet", predict + "--images isbi/train-volume.tif --output masks.tif")
+    run("predict_unet", predict + "--images isbi/train-volume.tif --output masks.tif")
     with Image.open("masks.tif") as masks:
         assert masks.n_frames == 6 and masks.size == (44, 40) and set(np.array(masks).ravel()) <= {0, 255}
-    run(monkeypatch, "predict_unet", predict + "--images pictures --output probabilities --probability 1 --tile 24")
+    run("predict_unet", predict + "--images pictures --output probabilities --probability 1 --tile 24")
     with Image.open("probabilities/3.tif") as page:
         assert page.mode == "F" and 0 <= np.array(page).min() < np.array(page).max() <= 1
-    run(monkeypatch, "predict_unet", predict + "--images scan.nii.gz --output mask.nii.gz --coding classes")
+    run("predict_unet", predict + "--images scan.nii.gz --output mask.nii.gz --coding classes")
     mask = nibabel.load("mask.nii.gz")
     assert mask.shape == (40, 44, 6) and set(np.unique(np.asarray(mask.dataobj))) <= {0, 1}
     np.testing.assert_allclose(mask.affine, np.diag([2.0, 3.0, 4.0, 1.0]))
@@ -115,12 +84,12 @@ def test_trains_resumes_evaluates_and_predicts(folder, monkeypatch, capsys):
         ("--images pictures/0.png --output pictures/0.png", "must not be the image itself"),
     ]:
         if "64" not in arguments:
-            assert words in refusal(monkeypatch, capsys, "predict_unet", predict + arguments)
+            assert words in refusal(capsys, "predict_unet", predict + arguments)
         else:
             with pytest.raises(SystemExit):
-                run(monkeypatch, "predict_unet", predict + arguments)
+                run("predict_unet", predict + arguments)
             assert words in capsys.readouterr().err
-    assert "arguments.json" in refusal(monkeypatch, capsys, "evaluate_unet", "--weights masks.tif")
+    assert "arguments.json" in refusal(capsys, "evaluate_unet", "--weights masks.tif")
 
 
 def test_folds(folder, monkeypatch, capsys):
@@ -129,13 +98,13 @@ def test_folds(folder, monkeypatch, capsys):
 
     def call(command):
         calls.append(command)
-        run(monkeypatch, "train_unet", " ".join(command[2:]))
+        run("train_unet", " ".join(command[2:]))
         return 0
 
     monkeypatch.setattr("subprocess.call", call)
     arguments = "--data isbi --fold-count 3 --size 24 --steps 2 " + SMALL
-    run(monkeypatch, "crossvalidate_unet", arguments + "--folds 0")
-    run(monkeypatch, "crossvalidate_unet", arguments + "--folds 0,2")
+    run("crossvalidate_unet", arguments + "--folds 0")
+    run("crossvalidate_unet", arguments + "--folds 0,2")
     printed = capsys.readouterr().out
     assert len(calls) == 2 and "Fold 0: " in printed and "is there" in printed
     held_out = [each.name for fold in (0, 2) for each in read_csv("outputs/unet-folds/fold%d/test.csv" % fold)]
@@ -148,7 +117,7 @@ def test_folds(folder, monkeypatch, capsys):
         assert float(line["standard deviation over folds"]) == pytest.approx(np.std(folds), rel=1e-3, abs=1e-6)
 
     os.remove("outputs/unet-folds/fold2/test.csv")
-    run(monkeypatch, "crossvalidate_unet", arguments.replace("--steps 2", "--steps 4") + "--folds 2")
+    run("crossvalidate_unet", arguments.replace("--steps 2", "--steps 4") + "--folds 2")
     assert calls[-1][-1] == "--resume" and os.path.exists("outputs/unet-folds/fold2/test.csv")
 
     for wrong, words in [
@@ -156,7 +125,7 @@ def test_folds(folder, monkeypatch, capsys):
         ("--folds 1,1", "different numbers"),
         ("--fold 1", "`--fold` must not be given"),
     ]:
-        assert words in refusal(monkeypatch, capsys, "crossvalidate_unet", arguments + wrong)
+        assert words in refusal(capsys, "crossvalidate_unet", arguments + wrong)
 
 
 @pytest.mark.parametrize(
@@ -178,14 +147,13 @@ def test_folds(folder, monkeypatch, capsys):
         ("--data nothing", "Received"),
     ],
 )
-def test_refusals(folder, monkeypatch, capsys, arguments, words):
-    assert words in refusal(monkeypatch, capsys, "train_unet", arguments)
+def test_refusals(folder, capsys, arguments, words):
+    assert words in refusal(capsys, "train_unet", arguments)
 
 
 @pytest.mark.slow
-def test_border_weights_accumulation_and_a_published_recipe(folder, monkeypatch, capsys):
+def test_border_weights_accumulation_and_a_published_recipe(folder, capsys):
     run(
-        monkeypatch,
         "train_unet",
         "--data isbi --fold 1 --recipe mindspore --filters 2 --resize 36 --border-weight 5 --batch-size 1 --accumulate 2 "
         "--steps 2 --output out",

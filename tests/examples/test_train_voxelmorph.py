@@ -5,43 +5,17 @@ import importlib.util
 import json
 import os
 import pathlib
-import sys
 
 import nibabel
 import numpy as np
 import pytest
 
-from mrlayers.backend import RUNTIME, keras
+from scripts import refusal, run
 from zoo import training
 from zoo.voxelmorph import voxelmorph
 from zoo.voxelmorph.brains import brain_atlas, random_brains
 
-EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
 SMALL = "--image-size 32 --variant vm1 --steps-per-epoch 2 --checkpoint-every 1 "
-
-
-def run(monkeypatch, name, arguments):
-    """Runs `examples/name.py` in this process; dies with TensorFlow 1.15: a graph of its own for each run there."""
-    if RUNTIME == "tensorflow1":
-        keras.backend.clear_session()
-    specification = importlib.util.spec_from_file_location(name, str(EXAMPLES / (name + ".py")))
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    monkeypatch.setattr(sys, "argv", [name + ".py"] + arguments.split())
-    module.main()
-
-
-def refusal(monkeypatch, capsys, name, arguments):
-    """The one sentence of a refused run, which must leave nothing behind."""
-    before = sorted(str(path) for path in pathlib.Path(".").rglob("*"))
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as caught:
-        run(monkeypatch, name, arguments)
-    assert caught.value.code == 2
-    assert sorted(str(path) for path in pathlib.Path(".").rglob("*")) == before
-    message = capsys.readouterr().err.strip().splitlines()[-1]
-    assert message.startswith(name + ".py: ") and "Received: " in message
-    return message
 
 
 @pytest.fixture
@@ -67,11 +41,11 @@ def read_csv(path):
         return list(csv.DictReader(file))
 
 
-def test_trains_resumes_and_evaluates(folder, monkeypatch, capsys):
+def test_trains_resumes_and_evaluates(folder, capsys):
     """Without data, from given weights; the exact commands a user types: fewer epochs first, then more with --resume."""
     training.save_weights(voxelmorph((16, 16), "vm1"), "start.npz")
     small = SMALL + "--weights start.npz --similarity ncc --lambda 2 --learning-rate 1e-5 "
-    run(monkeypatch, "train_voxelmorph", small + "--epochs 1")
+    run("train_voxelmorph", small + "--epochs 1")
     printed = capsys.readouterr().out
     for words in ("Dice (6 labels)", "displacement error, voxels", "folded voxels, %", "8 pairs", "before", "after"):
         assert words in printed
@@ -86,16 +60,16 @@ def test_trains_resumes_and_evaluates(folder, monkeypatch, capsys):
         assert (start["encoder1/kernel"] != last["encoder1/kernel"]).any()
 
     assert "`output` must not hold another run" in refusal(
-        monkeypatch, capsys, "train_voxelmorph", small + "--epochs 2 --output outputs/voxelmorph"
+        capsys, "train_voxelmorph", small + "--epochs 2 --output outputs/voxelmorph"
     )
     assert "`--seed` must be 0 as when the run began. Received: 1" in refusal(
-        monkeypatch, capsys, "train_voxelmorph", small + "--epochs 2 --resume --seed 1"
+        capsys, "train_voxelmorph", small + "--epochs 2 --resume --seed 1"
     )
-    run(monkeypatch, "train_voxelmorph", small + "--epochs 2 --resume")
+    run("train_voxelmorph", small + "--epochs 2 --resume")
     assert [row["epoch"] for row in read_csv(str(output / "history.csv"))] == ["0", "1"]
 
     capsys.readouterr()
-    run(monkeypatch, "evaluate_registration", "--weights outputs/voxelmorph/best.npz --image-size 32 --output scores")
+    run("evaluate_registration", "--weights outputs/voxelmorph/best.npz --image-size 32 --output scores")
     assert "8 pairs" in capsys.readouterr().out
     rows = read_csv("scores/scores.csv")
     assert sum(row["metric"] == "Dice" for row in rows) == 48
@@ -103,15 +77,15 @@ def test_trains_resumes_and_evaluates(folder, monkeypatch, capsys):
 
 
 @pytest.mark.slow  # a minute on TensorFlow 1.15, whose graphs of everything at once are large
-def test_trains_on_files_with_all_there_is(folder, monkeypatch, capsys):
+def test_trains_on_files_with_all_there_is(folder, capsys):
     """3-D, to an atlas, semi-supervised, diffeomorphic, in both directions; then the published evaluation of it."""
     options = "--data images --labels labels --atlas atlas.nii.gz --atlas-labels atlas_labels.nii.gz "
     more = "--label-weight 0.01 --label-values 1,2,8 --diffeomorphic --bidirectional --image-sigma 0.01 --prior-lambda 25 "
-    run(monkeypatch, "train_voxelmorph", options + more + "--epochs 1 --steps-per-epoch 2 --output run")
+    run("train_voxelmorph", options + more + "--epochs 1 --steps-per-epoch 2 --output run")
     assert "4 subjects of 16x17x18 to train, 1 to validate" in capsys.readouterr().out
     assert [row["label"] for row in read_csv("run/test.csv") if row["metric"] == "Dice, mean"] == ["1 2 8"]
 
-    run(monkeypatch, "evaluate_registration", "--weights run/best.npz --output scores --empty zero " + options)
+    run("evaluate_registration", "--weights run/best.npz --output scores --empty zero " + options)
     assert "6 pairs" in capsys.readouterr().out
     rows = read_csv("scores/scores.csv")
     assert {row["fixed"] for row in rows} == {"atlas.nii.gz", "all"} and "zero" not in rows[0]["definition"]
@@ -153,7 +127,7 @@ def test_trains_on_files_with_all_there_is(folder, monkeypatch, capsys):
         ("--data keys", "which holds `image`, `mask`"),
     ],
 )
-def test_refusals_of_the_trainer(folder, monkeypatch, capsys, arguments, words):
+def test_refusals_of_the_trainer(folder, capsys, arguments, words):
     if "/proc" in arguments and not os.path.isdir("/proc"):
         pytest.skip("no /proc here")
     image = np.asarray(nibabel.load("images/0.nii.gz").dataobj)
@@ -181,7 +155,7 @@ def test_refusals_of_the_trainer(folder, monkeypatch, capsys, arguments, words):
     save("flat.nii.gz", image[:, :, 8])
     size = "--variant vm1 --steps-per-epoch 2 " + ("" if "--data" in arguments else "--image-size 32 ")
     line = size + "--epochs 1 --output out " + arguments + (" --data images" if ".npz" in arguments else "")
-    assert words in refusal(monkeypatch, capsys, "train_voxelmorph", line)
+    assert words in refusal(capsys, "train_voxelmorph", line)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +170,7 @@ def test_refusals_of_the_trainer(folder, monkeypatch, capsys, arguments, words):
         ("--weights vm1.npz --variant vm1 --output atlas.nii.gz", "`--output` must be a folder"),
     ],
 )
-def test_refusals_of_the_evaluator(folder, monkeypatch, capsys, arguments, words):
+def test_refusals_of_the_evaluator(folder, capsys, arguments, words):
     training.save_weights(voxelmorph((16, 16), "vm1"), "vm1.npz")
     line = arguments if "--output" in arguments else "--output out " + arguments
-    assert words in refusal(monkeypatch, capsys, "evaluate_registration", line)
+    assert words in refusal(capsys, "evaluate_registration", line)

@@ -1,6 +1,5 @@
 """Applying a saved warp from the command line: images, labels, landmarks, inverses, and refusals that leave nothing behind."""
 
-import importlib.util
 import os
 import pathlib
 
@@ -9,9 +8,9 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
+import scripts
 from zoo.voxelmorph import points, warps
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "examples" / "warp.py"
 SHAPE = (14, 12, 10)
 AFFINE = np.array([[-0.96, 0.28, 0, 20], [0.28, 0.96, 0, -7], [0, 0, 1, 3], [0, 0, 0, 1]]) * [1, 1.3, 2, 1]
 PLACE = np.array([1.0, -3.0, 7.0])
@@ -30,9 +29,7 @@ WHERE = np.moveaxis(np.indices(SHAPE), 0, -1) + DISPLACEMENT
 @pytest.fixture
 def mover(monkeypatch, tmp_path):
     """The script as a function of its command line, in a folder with a warp, an image, labels and landmarks."""
-    specification = importlib.util.spec_from_file_location("warp", str(SCRIPT))
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
+    module = scripts.load("warp")
     monkeypatch.chdir(tmp_path)
     warps.write_warp("warp.nii.gz", DISPLACEMENT, AFFINE)
     image = nibabel.Nifti1Image(smooth(7), AFFINE)

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-import contract
-from mrlayers import BidirectionalConvRecurrent2D, ConvRecurrent2D, backend
+from contract import check_layer
+from mrlayers import BidirectionalConvRecurrent2D, ConvRecurrent2D
 from mrlayers.backend import keras
 from runtime import RUNTIME, evaluate, gradients, random, relative_error
 
@@ -77,35 +77,7 @@ def test_contract(layer_type, tmp_path):
     def make(**more):
         return layer_type(3, kernel_initializer=seeded(), activation="tanh", name="recurrent", **more)
 
-    check_layer(make, [random(3, 3, 5, 4, 2), random(3, 3, 5, 4, 3, seed=1)], tmp_path)
-
-
-def check_layer(make, arrays, tmp_path):
-    """`contract.check_layer`, but that these layers compute in half precision where a policy says so."""
-    contract.check_config_round_trip(make, arrays)
-    contract.check_batches(make, arrays)
-    contract.check_training_step(make, arrays)
-    contract.check_reload_in_fresh_process(make, arrays, tmp_path)
-    if RUNTIME != "tensorflow1":
-        check_mixed_precision(make, arrays)
-
-
-def check_mixed_precision(make, arrays):
-    """They compute in half precision where a policy says so, with weights in float32."""
-    expected = evaluate(make(), *arrays)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        for number in (1, 2):
-            layer = make()
-            result = contract.predict(contract.functional(layer, arrays[:number]), arrays[:number]).astype("float32")
-            assert layer.compute_dtype == "bfloat16"
-            assert {backend.dtype_name(weight) for weight in layer.weights} == {"float32"}
-        np.testing.assert_allclose(result, expected, atol=0.1 * np.abs(expected).max())
-        assert np.abs(result - expected).max() > 0
-        np.testing.assert_allclose(evaluate(make(dtype="float32"), *arrays), expected, rtol=1e-5, atol=1e-5)
-    finally:
-        keras.config.set_dtype_policy(before)
+    check_layer(make, [random(3, 3, 5, 4, 2), random(3, 3, 5, 4, 3, seed=1)], tmp_path, half=True)
 
 
 def test_iterations_equal_the_formula():

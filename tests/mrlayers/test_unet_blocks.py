@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-import contract
+from contract import check_layer
 from mrlayers import backend
 from mrlayers.backend import keras
 from mrlayers.unet import ConvBlock, CropConcatenate, DownBlock, GroupNormalization, ResidualBlock, UpBlock
@@ -19,34 +19,6 @@ PLANE, SPACE = (9, 8), (5, 8, 6)
 def seeded():
     """An initializer with the same values for every layer that asks, as the contract compares two of them."""
     return keras.initializers.RandomNormal(0.0, 0.3, seed=1)
-
-
-def check_layer(make, arrays, tmp_path):
-    """`contract.check_layer`, but that these layers compute in half precision where a policy says so."""
-    contract.check_config_round_trip(make, arrays)
-    contract.check_batches(make, arrays)
-    contract.check_training_step(make, arrays)
-    contract.check_reload_in_fresh_process(make, arrays, tmp_path)
-    if RUNTIME != "tensorflow1":
-        check_mixed_precision(make, arrays)
-
-
-def check_mixed_precision(make, arrays):
-    expected = evaluate(make(), *arrays)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        layer = make()
-        model = contract.functional(layer, arrays)
-        assert layer.compute_dtype == "bfloat16"
-        assert {backend.dtype_name(weight) for weight in layer.weights} <= {"float32"}
-        result = contract.predict(model, arrays).astype("float32")
-        np.testing.assert_allclose(result, expected, atol=0.1 * np.abs(expected).max())
-        assert np.abs(result - expected).max() > 0 or not layer.weights
-        whole = make(dtype="float32")
-        np.testing.assert_allclose(evaluate(whole, *arrays), expected, rtol=1e-5, atol=1e-5)
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +34,7 @@ def test_contract_of_convolutions(sizes, options, tmp_path):
     def make(**more):
         return ConvBlock(4, kernel_initializer=seeded(), name="block", **dict(options, **more))
 
-    check_layer(make, [random(3, *sizes + (2,))], tmp_path)
+    check_layer(make, [random(3, *sizes + (2,))], tmp_path, half=True)
 
 
 @pytest.mark.parametrize("block, sizes", [(DownBlock, PLANE), (ResidualBlock, SPACE)])
@@ -70,7 +42,7 @@ def test_contract_of_down_and_residual_blocks(block, sizes, tmp_path):
     def make(**more):
         return block(4, normalization="batch", kernel_initializer=seeded(), name="block", **more)
 
-    check_layer(make, [random(3, *sizes + (2,))], tmp_path)
+    check_layer(make, [random(3, *sizes + (2,))], tmp_path, half=True)
 
 
 @pytest.mark.parametrize(
@@ -81,16 +53,16 @@ def test_contract_of_up_blocks(up, sizes, tmp_path):
         return UpBlock(4, up, up != "nearest", num_convolutions=1, kernel_initializer=seeded(), name="block", **more)
 
     lower = tuple(size // 2 for size in sizes)
-    check_layer(make, [random(3, *lower + (3,)), random(3, *sizes + (2,), seed=1)], tmp_path)
+    check_layer(make, [random(3, *lower + (3,)), random(3, *sizes + (2,), seed=1)], tmp_path, half=True)
 
 
 def test_contract_of_the_skip(tmp_path):
     arrays = [random(3, 5, 4, 3, 3), random(3, 8, 5, 3, 2, seed=1)]
-    check_layer(lambda **more: CropConcatenate(name="skip", **more), arrays, tmp_path)
+    check_layer(lambda **more: CropConcatenate(name="skip", **more), arrays, tmp_path, half=True)
 
 
 def test_contract_of_normalization(tmp_path):
-    check_layer(lambda **more: GroupNormalization(2, name="group", **more), [random(3, 9, 7, 4)], tmp_path)
+    check_layer(lambda **more: GroupNormalization(2, name="group", **more), [random(3, 9, 7, 4)], tmp_path, half=True)
 
 
 def correlate(image, kernel, stride=1):

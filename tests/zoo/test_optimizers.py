@@ -233,14 +233,8 @@ def test_two_thousand_good_batches_double_the_scale():
 # Mixed precision.
 
 
-@pytest.fixture
-def precision():
-    yield backend.set_precision
-    backend.set_precision("float32")
-
-
-def test_a_network_trains_in_mixed_precision(precision):
-    precision("mixed_float16")
+def test_a_network_trains_in_mixed_precision():
+    backend.set_precision("mixed_float16")
     model = unet((8, 8, 1), 2, filters=2, depth=1)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(adam(1e-2, 5e-4, loss_scale="dynamic"), loss=loss, **backend.COMPILE_OPTIONS)
@@ -254,17 +248,17 @@ def test_a_network_trains_in_mixed_precision(precision):
     assert float(to_numpy(scale_and_count(model)[0])) == 2.0**15
 
 
-def test_no_other_loss_scale_takes_the_place_of_a_number(precision):
-    precision("mixed_float16")
+def test_no_other_loss_scale_takes_the_place_of_a_number():
+    backend.set_precision("mixed_float16")
     optimizer = adam(loss_scale=1024)
     model = unet((8, 8, 1), 2, filters=2, depth=1)
     model.compile(optimizer, loss="mse", **backend.COMPILE_OPTIONS)
     assert model.optimizer is optimizer
 
 
-def test_convolutions_compute_in_the_precision_that_was_set(precision):
+def test_convolutions_compute_in_the_precision_that_was_set():
     for name, expected in [("mixed_float16", "float16"), ("float32", "float32")]:
-        precision(name)
+        backend.set_precision(name)
         block = unet((8, 8, 1), 2, filters=2, depth=1).get_layer("top")
         layer = block.convolution_layers[0]
         assert (getattr(layer, "compute_dtype", None) or layer._compute_dtype) == expected

@@ -6,9 +6,10 @@ import zlib
 import numpy as np
 import pytest
 
+from contract import HALF, compute_dtype
 from mrlayers import backend
 from mrlayers.backend import keras
-from runtime import RNG, RUNTIME
+from runtime import RNG
 from zoo.training import _weights, load_weights
 from zoo.unet import unet, unet_medical, unet_mindspore
 
@@ -234,19 +235,14 @@ def test_valid_networks_follow_a_shift(tmp_path):
             assert np.abs(found - expected)[:, border - 1].max() > 1e-4 * scale
 
 
-@pytest.mark.skipif(RUNTIME == "tensorflow1", reason="TensorFlow 1.15 has no mixed-precision policy")
 def test_logits_stay_in_single_precision(tmp_path):
     x = image(9, 14, 1)
     expected = predict(load(unet((9, 14, 1), normalization="group", **dict(SMALL, filters=8)), tmp_path), x)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = load(unet((9, 14, 1), normalization="group", **dict(SMALL, filters=8)), tmp_path)
-        assert model.get_layer("up1").compute_dtype == "bfloat16"
-        result = predict(model, x)
-        losses = trained(model, x, np.zeros((1, 9, 14, 1), "float32"), 2)
-    finally:
-        keras.config.set_dtype_policy(before)
+    backend.set_precision("mixed_" + HALF)
+    model = load(unet((9, 14, 1), normalization="group", **dict(SMALL, filters=8)), tmp_path)
+    assert compute_dtype(model.get_layer("up1")) == HALF
+    result = predict(model, x)
+    losses = trained(model, x, np.zeros((1, 9, 14, 1), "float32"), 2)
     assert result.dtype == np.float32 and np.isfinite(losses).all()
     np.testing.assert_allclose(result, expected, atol=0.1 * np.abs(expected).max())
 

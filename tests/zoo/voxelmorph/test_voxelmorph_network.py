@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy.ndimage
 
+from contract import HALF, compute_dtype
 from mrlayers import backend, transforms
 from mrlayers.backend import keras
-from runtime import RNG, RUNTIME, evaluate, random
+from runtime import RNG, evaluate, random
 from zoo.voxelmorph import voxelmorph, voxelmorph_diffeomorphic
 
 SMALL = dict(encoder=(4, 4), decoder=(4, 4, 4, 4))
@@ -122,10 +124,9 @@ def test_diffeomorphic_outputs_belong_together(volume_shape, half_resolution):
 
 def warped(image, field):
     """SciPy's linear interpolation with repeated edges."""
-    ndimage = pytest.importorskip("scipy.ndimage")
     lattice = np.moveaxis(np.indices(field.shape[1:-1]), 0, -1)
     result = [
-        ndimage.map_coordinates(x[..., 0].astype("float64"), np.moveaxis(lattice + u, -1, 0), order=1, mode="nearest")
+        scipy.ndimage.map_coordinates(x[..., 0].astype("float64"), np.moveaxis(lattice + u, -1, 0), order=1, mode="nearest")
         for x, u in zip(image, field.astype("float64"))
     ]
     return np.stack(result)[..., np.newaxis]
@@ -188,20 +189,15 @@ def test_samples_have_the_mean_and_the_deviation_of_the_posterior():
     assert np.array_equal(evaluate(NormalSample(), mean, log_variance), mean)
 
 
-@pytest.mark.skipif(RUNTIME == "tensorflow1", reason="TensorFlow 1.15 has no mixed-precision policy")
 @pytest.mark.parametrize("make", [voxelmorph, voxelmorph_diffeomorphic])
 def test_fields_stay_in_single_precision(make):
     arrays = images(9, 16)
     expected = predict(shuffled(make((9, 16)), 0.05), arrays)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = shuffled(make((9, 16)), 0.05)
-        assert model.get_layer("decoder1").compute_dtype == "bfloat16"
-        assert model.get_layer("flow").compute_dtype == "float32"
-        result = predict(model, arrays)
-    finally:
-        keras.config.set_dtype_policy(before)
+    backend.set_precision("mixed_" + HALF)
+    model = shuffled(make((9, 16)), 0.05)
+    assert compute_dtype(model.get_layer("decoder1")) == HALF
+    assert compute_dtype(model.get_layer("flow")) == "float32"
+    result = predict(model, arrays)
     for value, reference in zip(result, expected):
         assert value.dtype == np.float32
         np.testing.assert_allclose(value, reference, atol=0.05)
