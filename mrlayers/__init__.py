@@ -2,6 +2,7 @@
 
 from mrlayers import metrics, sampling
 from mrlayers.consistency import DataConsistency
+from mrlayers.depth import StochasticDepth
 from mrlayers.fourier import FFT, IFFT, TemporalFourier
 from mrlayers.recurrence import BidirectionalConvRecurrent2D, ConvRecurrent2D
 from mrlayers.sharing import DataSharing
@@ -29,6 +30,7 @@ __all__ = [
     "RescaleTransform",
     "ResidualBlock",
     "SpatialTransformer",
+    "StochasticDepth",
     "TemporalFourier",
     "UpBlock",
     "VecInt",

@@ -13,6 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 MIGRATION_TABLES = {  # heads of the tables "Coming from other code", by the script whose flags stand in their first column
     "train_cascade.py": "| here | ModelZoo CascadeNet |",
+    "train_dynamic.py": "| series, here |",
     "train_voxelmorph.py": "| registration, here |",
     "train_unet.py": "| segmentation, here |",
 }
@@ -26,7 +27,9 @@ def test_python_of_the_readme():
 
 
 @pytest.mark.parametrize(
-    "name", ["fourier", "consistency", "warping", "unet.convolutions", "unet.levels", "unet.normalization"]
+    "name",
+    ["consistency", "depth", "fourier", "recurrence", "sharing", "warping"]
+    + ["unet." + name for name in ("convolutions", "levels", "normalization")],
 )
 def test_examples_in_docstrings(name):
     result = doctest.testmod(importlib.import_module("mrlayers." + name))

@@ -125,6 +125,10 @@ def take(x, indices, axis=None):
     return tf.gather(x, indices, axis=axis)
 
 
+def where(condition, x1=None, x2=None):
+    return tf.compat.v2.where(condition, x1, x2)
+
+
 def zeros(shape, dtype=None):
     return tf.zeros(shape, dtype=dtype or tf.float32)
 

@@ -236,7 +236,9 @@ def built(layer, shape):
 
 def fresh(initializer):
     """Another of the same kind: one initializer of Keras 3 gives all who share it the same values."""
-    return keras.initializers.get(keras.initializers.serialize(initializer))
+    if not hasattr(initializer, "get_config"):  # a function, which has no seed to share
+        return initializer
+    return type(initializer).from_config(initializer.get_config())
 
 
 def require_image(shape):

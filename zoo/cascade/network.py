@@ -3,6 +3,7 @@
 from mrlayers import IFFT, DataConsistency
 from mrlayers.backend import keras
 from mrlayers.checks import require_choice
+from zoo.cascade.blocks import residual_block
 
 
 def deep_cascade(
@@ -76,38 +77,10 @@ def deep_cascade(
     for cascade in range(num_cascades):
         if cascade == 0 or not shared:
             prefix = "cascade" if shared else "cascade{}".format(cascade + 1)
-            block = _residual_block(num_convolutions, filters, normalization, prefix)
+            block = residual_block(num_convolutions, filters, prefix, normalization)
             consistency = DataConsistency(
                 data_weight, trainable_data_weight, centered, engine, reference="image", name=prefix + "_consistency"
             )
         x = keras.layers.Add(name="cascade{}_residual".format(cascade + 1), dtype="float32")([x, block(x)])
         x = consistency([x, zero_filled, mask])
     return keras.Model([image, kspace, mask], x, name=name)
-
-
-def _residual_block(num_convolutions, filters, normalization, prefix):
-    """A function that applies one block's layers, the same ones every time it is called."""
-    layers = []
-    for index in range(1, num_convolutions + 1):
-        last = index == num_convolutions
-        layers.append(
-            keras.layers.Conv2D(
-                2 if last else filters,
-                3,
-                padding="same",
-                use_bias=normalization is None,
-                kernel_initializer="zeros" if last and normalization is None else "he_normal",
-                name="{}_convolution{}".format(prefix, index),
-            )
-        )
-        if normalization == "batch":
-            layers.append(keras.layers.BatchNormalization(name="{}_normalization{}".format(prefix, index)))
-        if not last:
-            layers.append(keras.layers.ReLU(name="{}_relu{}".format(prefix, index)))
-
-    def block(x):
-        for layer in layers:
-            x = layer(x)
-        return x
-
-    return block

@@ -45,6 +45,7 @@ CASES = {
     "sum": ([x], {"axis": 0}, x.sum(axis=0)),
     "swapaxes": ([x, -3, -2], {}, np.swapaxes(x, -3, -2)),
     "take": ([x, np.array([2, 0, 2])], {"axis": 1}, x[:, [2, 0, 2]]),
+    "where": ([x > 0, x, y[:1]], {}, np.where(x > 0, x, y[:1])),
     "zeros": ([(3, 4)], {}, np.zeros((3, 4), "float32")),
     "zeros_like": ([x], {}, np.zeros_like(x)),
 }

@@ -14,12 +14,15 @@ from PIL import Image
 from mrlayers import sampling
 from mrlayers.complexes import to_complex, to_pairs
 from zoo.cascade import data
+from zoo.cascade.motion import Motion
 from zoo.cascade.packed import load_mask, write_mask, write_packed
 from zoo.images import crop, load_images
 
 BYTES = np.random.RandomState(0).randint(1, 256, (5, 20, 24)).astype(np.uint8)
 COMPLEX = (np.random.RandomState(1).standard_normal((5, 20, 24, 2)) @ [1, 1j]).astype(np.complex64)
 lines = functools.partial(sampling.cartesian_mask, (20, 24), 2, 4)
+SERIES = (np.random.RandomState(2).standard_normal((5, 6, 20, 24, 2)) @ [1, 1j]).astype(np.complex64)
+moving_lines = functools.partial(sampling.kt_shear_mask, (6, 20, 24), 4, 4)
 
 
 def scaled(images):
@@ -268,6 +271,16 @@ def test_undersample_equals_numpy_in_double_precision(height, width, mask_axes):
         np.testing.assert_allclose(pairs, np.stack([reference.real, reference.imag], axis=-1), atol=2e-6)
 
 
+@pytest.mark.parametrize("shape", [(1, 6, 20, 1, 1), (5, 1, 20, 1, 1), (5, 6, 20, 24, 1), (1, 1, 1, 24, 1), (1, 6, 1, 1, 1)])
+def test_undersample_series_equals_numpy_in_double_precision(shape):
+    masks = (np.random.RandomState(0).uniform(size=shape) < 0.5).astype(np.float32)
+    image, kspace = data.undersample(SERIES, masks)
+    expected = np.fft.fft2(SERIES.astype(complex), norm="ortho") * masks[..., 0]
+    for pairs, reference in ((kspace, expected), (image, np.fft.ifft2(expected, norm="ortho"))):
+        assert pairs.dtype == np.float32 and pairs.shape == (5, 6, 20, 24, 2)
+        np.testing.assert_allclose(pairs, np.stack([reference.real, reference.imag], axis=-1), atol=2e-6)
+
+
 def test_noise_has_the_level_that_was_asked_for_and_only_where_measured():
     images, masks = np.zeros((4, 128, 128)), sampling.cartesian_mask((4, 128, 128), 4, seed=0)
     image, kspace = data.undersample(images, masks, 0.05, np.random.RandomState(0))
@@ -330,6 +343,36 @@ def test_a_batch_is_what_undersample_gives():
     image, kspace = data.undersample(to_complex(target), inputs["mask"])
     np.testing.assert_allclose(inputs["image"], image, atol=1e-5)
     np.testing.assert_allclose(inputs["kspace"], kspace, atol=1e-5)
+
+
+@pytest.mark.parametrize("noise_level", [0.0, 0.1])
+def test_a_series_of_one_frame_is_an_image(noise_level):
+    masks = lines(seed=0)[np.newaxis]
+    images = data.undersample(COMPLEX, masks, noise_level, np.random.RandomState(0))
+    series = data.undersample(COMPLEX[:, np.newaxis], masks[:, np.newaxis], noise_level, np.random.RandomState(0))
+    assert same([part[:, 0] for part in series], images)
+    loader = data.UndersampledImages(COMPLEX[:, np.newaxis], lambda seed: lines(seed=seed)[np.newaxis], noise_level=noise_level)
+    images = data.UndersampledImages(COMPLEX, lines, noise_level=noise_level)
+    assert same([part[:, 0] for part in collect(loader.epoch(1))], collect(images.epoch(1)))
+
+
+@pytest.mark.parametrize(
+    "mask_function, shape",
+    [
+        (moving_lines, (6, 20, 1, 1)),
+        (lambda seed: lines(seed=seed)[np.newaxis], (1, 20, 1, 1)),
+        (lambda seed: np.random.RandomState(seed).randint(0, 2, (6, 20, 24, 1)), (6, 20, 24, 1)),
+        (lambda seed: np.random.RandomState(seed).randint(0, 2, (1, 1, 24, 1)), (1, 1, 24, 1)),
+    ],
+)
+def test_batches_of_series(mask_function, shape):
+    loader = data.UndersampledImages(SERIES, mask_function, batch_size=2, seed=3)
+    assert loader.image_shape == (6, 20, 24, 2) and loader.mask_shape == shape
+    for inputs, target in loader.epoch(1):
+        assert inputs["image"].shape == target.shape == (2, 6, 20, 24, 2) and inputs["mask"].shape == (2,) + shape
+        image, kspace = data.undersample(to_complex(target), inputs["mask"])
+        np.testing.assert_allclose(inputs["image"], image, atol=1e-5)
+        np.testing.assert_allclose(inputs["kspace"], kspace, atol=1e-5)
 
 
 def test_same_seed_same_batches_and_another_seed_others():
@@ -396,6 +439,51 @@ def test_batches_belong_to_the_caller():
     loader = data.UndersampledImages(source, lines, shuffle=False)
     source[...] = 0
     assert np.any(collect(loader.epoch(0))[3])
+
+
+# --- laws: augmentation
+
+
+def shifted(image, random):
+    """An augmentation that can be recognised, and that writes to what it is given."""
+    image *= random.uniform(1, 2)
+    return image
+
+
+@pytest.mark.parametrize("images, mask_function", [(COMPLEX, lines), (SERIES, moving_lines)])
+def test_kspace_is_made_of_what_the_augmentation_gives(images, mask_function):
+    for augmentation in (shifted, Motion(), lambda image, random: image[..., ::-1].astype(complex)):
+        loader = data.UndersampledImages(images, mask_function, batch_size=5, augmentation=augmentation)
+        inputs, target = next(loader.epoch(1))
+        assert target.dtype == np.float32 and target.shape == images.shape + (2,)
+        image, kspace = data.undersample(to_complex(target), inputs["mask"])
+        np.testing.assert_allclose(inputs["image"], image, atol=1e-5)
+        np.testing.assert_allclose(inputs["kspace"], kspace, atol=1e-5)
+        plain = next(data.UndersampledImages(images, mask_function, batch_size=5).epoch(1))
+        np.testing.assert_array_equal(inputs["mask"], plain[0]["mask"])
+        assert all(np.abs(a - b).max() > 0.1 for a, b in zip(target, plain[1]))
+        np.testing.assert_array_equal(loader.images, images)
+
+
+def test_augmentation_depends_on_seed_epoch_and_image_only():
+    def factors(seed, epoch, batch_size):
+        loader = data.UndersampledImages(COMPLEX, lines, batch_size, seed, augmentation=shifted)
+        targets = collect(loader.epoch(epoch))[3]
+        plain = collect(data.UndersampledImages(COMPLEX, lines, batch_size, seed).epoch(epoch))[3]
+        norms = np.linalg.norm(to_complex(plain), axis=(1, 2))
+        return (np.linalg.norm(to_complex(targets), axis=(1, 2)) / norms)[np.argsort(norms)]
+
+    first = factors(0, 2, 5)
+    assert len(set(np.round(first, 4))) == 5 and 1 <= first.min() and first.max() <= 2
+    np.testing.assert_allclose(factors(0, 2, 1), first, rtol=1e-6)
+    assert np.abs(factors(0, 3, 5) - first).min() > 1e-4 and np.abs(factors(1, 2, 5) - first).min() > 1e-4
+    expected = [np.random.RandomState([0, 2, index, 2]).uniform(1, 2) for index in range(5)]
+    np.testing.assert_allclose(sorted(first), sorted(expected), rtol=1e-5)  # a frozen stream: a resumed run gets the same
+
+
+def test_validation_is_never_augmented():
+    loader, plain = (batches(shuffle=False, augmentation=augmentation) for augmentation in (shifted, None))
+    assert same(collect(loader.epoch(0)), collect(plain.epoch(0)))
 
 
 @pytest.mark.parametrize("height, width", [(17, 33), (33, 16)])
@@ -609,9 +697,36 @@ def test_refuses_to_undersample():
     assert "`pairs` must be" in refusal(to_complex, np.ones((4, 3)))
 
 
+def test_refuses_masks_of_another_number_of_frames():
+    message = refusal(data.undersample, SERIES, np.ones((1, 5, 20, 1, 1)))
+    assert "`masks` must" in message and "6 frames" in message and "5 masks" in message
+    longer = functools.partial(sampling.kt_shear_mask, (8, 20, 24), 4, 4)
+    message = refusal(data.UndersampledImages, SERIES, longer)
+    assert "`mask_function` must" in message and "6 frames" in message and "8 masks" in message
+
+
+def test_refuses_other_shapes_for_series():
+    assert "`images` must be" in refusal(data.undersample, to_pairs(SERIES), np.ones((1, 1, 1, 1, 1)))
+    for shape in [(1, 20, 1, 1), (6, 20, 1, 1), (1, 6, 19, 1, 1), (2, 6, 20, 1, 1), (1, 6, 20, 24)]:
+        message = refusal(data.undersample, SERIES, np.ones(shape))
+        assert "`masks` must be (n or 1, time or 1, height or 1, width or 1, 1)" in message and str(shape) in message
+    for shape in [(20, 1, 1), (6, 1, 1, 1), (6, 19, 1, 1)]:
+        message = refusal(data.UndersampledImages, SERIES, lambda seed: np.ones(shape))
+        assert "(6, 20, 1, 1) or" in message and "(1, 20, 1, 1)" in message and "shape " + str(shape) in message
+
+
+def test_refuses_an_augmentation_that_changes_the_shape():
+    loader = batches(augmentation=lambda image, random: image[:-1])
+    message = refusal(next, loader.epoch(0))
+    assert "`augmentation` must keep the shape (20, 24)" in message and "(19, 24)" in message
+
+
 @pytest.mark.parametrize(
     "name, value",
     [
+        ("augmentation", "flips"),
+        ("images", to_pairs(SERIES)),
+        ("images", SERIES[np.newaxis]),
         ("batch_size", 0),
         ("batch_size", 2.0),
         ("seed", -1),
