@@ -44,3 +44,19 @@ def require_integer(name, value, lowest):
     """`value` must be a whole number from `lowest` to 2**32 - 1."""
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not lowest <= value < 2**32:
         raise refusal("`%s` must be an integer from %d to 2**32 - 1" % (name, lowest), repr(value), "%s=%d" % (name, lowest))
+
+
+def require_series(name, shape):
+    """A tensor must have the shape `(batch, time, [coils,] height, width, 2)` with a known number of frames."""
+    if len(shape) not in (5, 6) or shape[-1] != 2:
+        raise refusal(
+            "`{}` must have the shape (batch, time, height, width, 2) with a last axis of (real, imaginary)".format(name),
+            describe(shape),
+            "`numpy.expand_dims({}, 1)` for a single frame".format(name)
+            if len(shape) == 4 and shape[-1] == 2
+            else "`numpy.stack([z.real, z.imag], axis=-1)`",
+        )
+    if shape[1] is None:
+        raise refusal(
+            "`{}` must have a known number of frames".format(name), describe(shape), "`keras.Input((frames, height, width, 2))`"
+        )

@@ -4,7 +4,7 @@ import numpy as np
 
 from mrlayers import backend
 from mrlayers.backend import keras, ops
-from mrlayers.checks import describe, refusal, require_choice, require_integer, require_real
+from mrlayers.checks import describe, refusal, require_choice, require_integer, require_real, require_series
 from mrlayers.fourier import ENGINES, SPATIAL_AXES, as_float, fourier_transform, shift
 
 DIVISORS = ("count", "window", "frames")
@@ -22,45 +22,59 @@ def data_sharing(kspace, mask, distances, divide_by="count", boundary="circular"
     would be from a cumulative sum, whose rounding errors are those of the whole series. Windows are symmetric, so the gradient
     runs over the same sums in the opposite order, and needs nothing but the mask.
     """
-    weights = _weights(mask, backend.static_shape(kspace)[1], set(distances) - {0}, divide_by, boundary)
+    weights = _weights(mask, backend.static_shape(kspace)[1], tuple(sorted(set(distances) - {0})), divide_by, boundary)
 
     @ops.custom_gradient
     def linear(kspace):
         def gradient(*arguments, upstream=None):
             upstream = arguments[0] if upstream is None else upstream
-            return _gradient(_split(upstream, len(distances), axis), mask, weights, distances, boundary)
+            own, longer = _spread(upstream, mask, weights, distances, axis)
+            return _gathered(own, longer, boundary)
 
-        return _join(_copies(kspace, mask, weights, distances, boundary), axis), gradient
+        return _copies(kspace, mask, weights, distances, boundary, axis), gradient
 
     return linear(kspace)
 
 
-def _copies(kspace, mask, weights, distances, boundary):
+@backend.fused
+def _copies(kspace, mask, weights, distances, boundary, axis):
     found = {0: kspace}  # a window of one frame
     if weights:
         measured = kspace * mask
         for distance, total in _running_sums(kspace, max(distances), boundary):
             if distance in weights:
                 found[distance] = measured + weights[distance] * total
-    return [found[distance] for distance in distances]
+    copies = [found[distance] for distance in distances]
+    return ops.concatenate(copies if axis == -1 else [ops.expand_dims(copy, 1) for copy in copies], axis=axis)
 
 
-def _gradient(upstreams, mask, weights, distances, boundary):
-    """The adjoint: a frame this far away belongs to the windows of this distance and of all longer ones."""
-    of_distance = {}
-    for distance, upstream in zip(distances, upstreams):
-        of_distance[distance] = of_distance[distance] + upstream if distance in of_distance else upstream
-    result, longer = of_distance.get(0), None
-    for distance in range(max(distances), 0, -1):
-        if distance in weights:
-            shared = weights[distance] * of_distance[distance]
-            longer = shared if longer is None else longer + shared
-        padded = _padded(longer, distance, boundary)
-        term = padded[:, : -2 * distance] + padded[:, 2 * distance :]
-        result = term if result is None else result + term
+@backend.fused
+def _spread(upstream, mask, weights, distances, axis):
+    """The adjoint, frame by frame: what stays with a frame, and what goes to those as far away as each distance.
+
+    A frame this far away belongs to the windows of this distance and of all longer ones.
+    """
+    of_distance, longer, total = {}, {}, None
+    for index, distance in enumerate(distances):
+        part = upstream[..., 2 * index : 2 * index + 2] if axis == -1 else upstream[:, index]
+        of_distance[distance] = of_distance[distance] + part if distance in of_distance else part
+    for distance in sorted(weights, reverse=True):
+        shared = weights[distance] * of_distance[distance]
+        total = longer[distance] = shared if total is None else total + shared
+    own = [of_distance[0]] if 0 in of_distance else []
     if weights:
-        measured = sum(of_distance[distance] for distance in sorted(weights))
-        result = result + longer + mask * measured
+        own += [total, mask * sum(of_distance[distance] for distance in sorted(weights))]
+    return sum(own[1:], own[0]), longer
+
+
+@backend.fused
+def _gathered(own, longer, boundary):
+    """The adjoint, from frame to frame: a region of its own, or what `_spread` makes would be made anew for each that takes it."""
+    result, source = own, None
+    for distance in range(max(longer, default=0), 0, -1):
+        source = longer.get(distance, source)
+        padded = _padded(source, distance, boundary)
+        result = result + (padded[:, : -2 * distance] + padded[:, 2 * distance :])
     return result
 
 
@@ -74,6 +88,7 @@ def _running_sums(x, reach, boundary):
         yield distance, total
 
 
+@backend.fused
 def _weights(mask, number, distances, divide_by, boundary):
     """What the sum over a window is multiplied by, for each distance above 0: 0 where the frame itself has measured."""
     if not distances:
@@ -240,14 +255,6 @@ class DataSharing(keras.layers.Layer):
         return config
 
 
-def _join(copies, axis):
-    return ops.concatenate(copies if axis == -1 else [ops.expand_dims(copy, 1) for copy in copies], axis=axis)
-
-
-def _split(joined, number, axis):
-    return [joined[..., 2 * index : 2 * index + 2] if axis == -1 else joined[:, index] for index in range(number)]
-
-
 def _interleaved(copies):
     """`(batch, copies, ..., 2)` to `(batch, ..., 2 * copies)`."""
     shape = ops.shape(copies)
@@ -288,19 +295,3 @@ def _check_shapes(series, mask):
         )
     if mask[-1] != 1 or not all(size == 1 or None in (full, size) or full == size for full, size in zip(series[:-1], mask)):
         raise refusal("`mask` must be broadcastable to the series: " + expected, describe(mask), "`mask[..., :1]`")
-
-
-def require_series(name, shape):
-    """A tensor must have the shape `(batch, time, [coils,] height, width, 2)` with a known number of frames."""
-    if len(shape) not in (5, 6) or shape[-1] != 2:
-        raise refusal(
-            "`{}` must have the shape (batch, time, height, width, 2) with a last axis of (real, imaginary)".format(name),
-            describe(shape),
-            "`numpy.expand_dims({}, 1)` for a single frame".format(name)
-            if len(shape) == 4 and shape[-1] == 2
-            else "`numpy.stack([z.real, z.imag], axis=-1)`",
-        )
-    if shape[1] is None:
-        raise refusal(
-            "`{}` must have a known number of frames".format(name), describe(shape), "`keras.Input((frames, height, width, 2))`"
-        )

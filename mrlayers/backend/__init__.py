@@ -7,6 +7,7 @@ served by TensorFlow 1.15.0. What a generation must provide:
 - `RUNTIME`: `"tensorflow1"`, `"tensorflow"`, `"jax"` or `"torch"`, for reports and for the table of measured choices;
 - `FASTEST_FOURIER_ENGINE`: what `engine="auto"` means here (measured: `benchmarks/data_consistency.py`);
 - `fourier(x, axes, inverse)`, `fourier_projection(x, mask, axes)`: complex FFT kernels on (real, imaginary) pairs;
+- `fused(function)`: the same function, as a compiled region of its own where that is faster;
 - `sample(volume, where, first)`: linear interpolation, with fast gradients to both (see `tensorflow_warping.py`);
 - `constant(array)`: a NumPy array as a tensor, one per graph however often it is asked for;
 - `dtype_name(x)`: such as `"float32"`;
@@ -44,6 +45,7 @@ SAVED_MODEL_SUFFIX = _generation.SAVED_MODEL_SUFFIX
 adam = _generation.adam
 fourier = _generation.fourier
 fourier_projection = _generation.fourier_projection
+fused = _generation.fused
 sample = _generation.sample
 in_train_phase = _generation.in_train_phase
 set_precision = _generation.set_precision
@@ -64,6 +66,7 @@ __all__ = [
     "dtype_name",
     "fourier",
     "fourier_projection",
+    "fused",
     "in_train_phase",
     "keras",
     "ops",

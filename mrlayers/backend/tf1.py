@@ -110,6 +110,11 @@ def _inexact(x, axes):
     return any(length is None or length & (length - 1) for length in lengths)
 
 
+def fused(function):
+    """The function itself: TensorFlow 1.15 has XLA on CPUs only by a flag of the process."""
+    return function
+
+
 @tf.autograph.experimental.do_not_convert  # which gets nested comprehensions wrong
 def sample(volume, where, first):
     """See `tensorflow_warping.sample`. The gradients share what the forward pass has gathered."""

