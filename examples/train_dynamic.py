@@ -30,12 +30,12 @@ from zoo.cascade.trained import MODELS, series_network
 from zoo.runs import default_folder, refuse_other_arguments, write_arguments
 
 NOT_OF_THE_RUN = ("output", "resume", "epochs", "checkpoint_every")
-# What fits into four minutes: epochs of the demo, and sizes, for each model.
+# Sizes for each model, and the epochs that fit into four minutes.
 DEMO = {
-    "cascade": dict(cascades=3, convolutions=3, filters=16, epochs=30),
-    "sharing": dict(cascades=3, convolutions=3, filters=16, epochs=30),
-    "crnn": dict(cascades=3, convolutions=4, filters=16, epochs=20),
-    "static": dict(cascades=3, convolutions=3, filters=32, epochs=30),
+    "cascade": dict(cascades=3, convolutions=3, filters=16, epochs=20, learning_rate=2e-3),
+    "sharing": dict(cascades=3, convolutions=3, filters=16, epochs=20, learning_rate=2e-3),
+    "crnn": dict(cascades=3, convolutions=4, filters=16, epochs=16, learning_rate=4e-3),
+    "static": dict(cascades=3, convolutions=3, filters=32, epochs=24, learning_rate=2e-3),
 }
 
 
@@ -200,7 +200,7 @@ def arguments():
     )
     add("--epochs", type=int, help="passes over the series (demo: what fits into four minutes)")
     add("--batch-size", type=int, default=1, help="series in a step (default: %(default)s)")
-    add("--learning-rate", type=float, default=2e-3, help="of Adam in the first epoch (default: %(default)s)")
+    add("--learning-rate", type=float, help="of Adam in the first epoch (default: 2e-3, crnn 4e-3)")
     add("--learning-rate-decay", type=float, default=0.95, help="factor from one epoch to the next (default: %(default)s)")
     add("--checkpoint-every", type=int, default=5, help="epochs from one checkpoint to the next (default: %(default)s)")
     add("--output", help="folder for weights, logs, figure and film (default: outputs/dynamic-MODEL, or the next free name)")

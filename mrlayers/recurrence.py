@@ -196,14 +196,14 @@ class BidirectionalConvRecurrent2D(ConvRecurrent2D):
         """
         batch = ops.shape(given)[0]
         activation = keras.activations.get(self.activation)
-        frames = _unstacked(given)
+        frames = ops.unstack(given, axis=1)
         states = []
         for first, last in zip(frames, reversed(frames)):
             total = ops.concatenate([first, last], axis=0)  # one frame on in either direction
             before = self.time_convolution(states[-1]) if states else _of_zeros(self.time_convolution, total)
             states.append(activation(total + before))
         both = [forward[:batch] + backward[batch:] for forward, backward in zip(states, reversed(states))]
-        return ops.concatenate([ops.expand_dims(frame, 1) for frame in both], axis=1)
+        return ops.stack(both, axis=1)
 
     def _checked(self, shapes):
         super()._checked(shapes)
@@ -219,17 +219,6 @@ class BidirectionalConvRecurrent2D(ConvRecurrent2D):
 def _of_zeros(convolution, like):
     """What a convolution makes of zeros: its bias."""
     return ops.cast(convolution.bias, backend.dtype_name(like))
-
-
-def _unstacked(series):
-    """The frames `(batch, ...)` of a series `(batch, time, ...)`, by halves.
-
-    The gradient of a slice is as large as what it was taken from: T slices of the whole would cost T times its memory.
-    """
-    number = backend.static_shape(series)[1]
-    if number == 1:
-        return [series[:, 0]]
-    return _unstacked(series[:, : number // 2]) + _unstacked(series[:, number // 2 :])
 
 
 def _compatible(first, second):

@@ -107,6 +107,10 @@ def square(x):
     return tf.square(x)
 
 
+def stack(x, axis=0):
+    return tf.stack(x, axis=axis)
+
+
 def stop_gradient(variable):
     return tf.stop_gradient(variable)
 
@@ -123,6 +127,10 @@ def swapaxes(x, axis1, axis2):
 
 def take(x, indices, axis=None):
     return tf.gather(x, indices, axis=axis)
+
+
+def unstack(x, num=None, axis=0):
+    return tf.unstack(x, num=num, axis=axis)
 
 
 def where(condition, x1=None, x2=None):

@@ -41,10 +41,12 @@ CASES = {
     "softplus": ([x], {}, np.log1p(np.exp(x))),
     "sqrt": ([positive], {}, np.sqrt(positive)),
     "square": ([x], {}, x * x),
+    "stack": ([[x, y]], {"axis": 1}, np.stack([x, y], axis=1)),
     "stop_gradient": ([x], {}, x),
     "sum": ([x], {"axis": 0}, x.sum(axis=0)),
     "swapaxes": ([x, -3, -2], {}, np.swapaxes(x, -3, -2)),
     "take": ([x, np.array([2, 0, 2])], {"axis": 1}, x[:, [2, 0, 2]]),
+    "unstack": ([x], {"axis": 1}, [x[:, index] for index in range(4)]),
     "where": ([x > 0, x, y[:1]], {}, np.where(x > 0, x, y[:1])),
     "zeros": ([(3, 4)], {}, np.zeros((3, 4), "float32")),
     "zeros_like": ([x], {}, np.zeros_like(x)),
@@ -74,6 +76,8 @@ def test_value(name):
     if isinstance(expected, tuple):
         assert tuple(result) == expected
     else:
+        if isinstance(expected, list):
+            result, expected = ops.stack(result), np.stack(expected)
         result = to_numpy(result)
         assert result.shape == expected.shape
         assert result.dtype == expected.dtype

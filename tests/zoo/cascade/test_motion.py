@@ -1,6 +1,5 @@
 """Random motion: smooth functions, which can be computed at any place, are the oracle of what is interpolated."""
 
-
 import numpy as np
 import pytest
 

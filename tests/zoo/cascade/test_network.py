@@ -146,7 +146,8 @@ def test_refusals(tmp_path):
     path = str(tmp_path / "weights.npz")
     np.savez(path, arr_0=np.zeros((4, 2, 3, 3)), arr_1=np.zeros(4))
     with pytest.raises(
-        ValueError, match="must hold 20 arrays arr_0 ... for this model. Received: 2 arrays, arr_0, arr_1, in .*weights.npz. Try"
+        ValueError,
+        match="must hold 20 arrays arr_0 ... for this model. Received: 2 arrays, arr_0, arr_1, in .*weights.npz. Try",
     ):
         load_published(deep_cascade((16, 16), num_cascades=2), path)
     np.savez(path, *[np.zeros((4, 2, 3, 3)) if index % 2 == 0 else np.zeros(4) for index in range(4)])

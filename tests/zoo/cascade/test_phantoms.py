@@ -1,6 +1,5 @@
 """Phantoms: no oracle draws them, so the laws say what they must be."""
 
-
 import numpy as np
 import pytest
 

@@ -1,6 +1,5 @@
 """Weights of borders between cells: the formula with the distance of every pixel to every pixel of every cell."""
 
-
 import numpy as np
 import pytest
 from scipy import ndimage
