@@ -12,9 +12,10 @@ import argparse
 import time
 
 from mrlayers import sampling
-from zoo.cascade.measurements import OUTPUTS, can_film, load_measurement, reconstruct, write_series
+from zoo.cascade.measurements import OUTPUTS, load_measurement, reconstruct, write_series
 from zoo.cascade.series_evaluation import write_film
 from zoo.cascade.trained import settings_of, trained_series_network
+from zoo.files import installed
 from zoo.runs import require_outputs
 
 
@@ -32,7 +33,7 @@ def run(options):
     require_outputs({"--output": (options.output, OUTPUTS), "--film": (options.film, (".gif",))}, inputs)
     if not options.peak > 0:
         raise ValueError("`--peak` must be above 0. Received: {}. Try 1.".format(options.peak))
-    if options.film and not can_film():
+    if options.film and not installed("PIL"):
         raise ValueError("`--film` must be left out without Pillow. Received: it. Try `pip install mrlayers[plots]`.")
     settings = settings_of(options.weights)
     kspace, mask = load_measurement(

@@ -14,6 +14,7 @@ import os
 import time
 
 from mrlayers.checks import refusal
+from zoo.files import installed
 from zoo.grids import match_grid
 from zoo.runs import peak_memory, require_outputs
 from zoo.volumes import VOLUMES, read_labels, read_volume, scale_intensity, write_volume
@@ -75,7 +76,7 @@ def check(options):
     for output, needed in [("moved_labels", "labels"), ("fixed_labels", "labels")]:
         if vars(options)[output] and not vars(options)[needed]:
             raise refusal("`--{}` goes with `--{}`".format(output.replace("_", "-"), needed), "it alone", "both")
-    if options.figure and not figures.can_draw():
+    if options.figure and not installed("matplotlib"):
         raise refusal("`--figure` needs matplotlib", "a Python without it", "`pip install mrlayers[plots]`")
     outputs = {
         "--moved": (options.moved, VOLUMES),

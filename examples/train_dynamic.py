@@ -32,7 +32,7 @@ from zoo.runs import default_folder, refuse_other_arguments, write_arguments
 NOT_OF_THE_RUN = ("output", "resume", "epochs", "checkpoint_every")
 # Sizes for each model, and the epochs that fit into four minutes.
 DEMO = {
-    "cascade": dict(cascades=3, convolutions=3, filters=16, epochs=20, learning_rate=2e-3),
+    "cascade": dict(cascades=3, convolutions=3, filters=16, epochs=40, learning_rate=2e-3),
     "sharing": dict(cascades=3, convolutions=3, filters=16, epochs=20, learning_rate=2e-3),
     "crnn": dict(cascades=3, convolutions=4, filters=16, epochs=16, learning_rate=4e-3),
     "static": dict(cascades=3, convolutions=3, filters=32, epochs=24, learning_rate=2e-3),

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import importlib.util
 import os
 import re
 
@@ -79,6 +80,11 @@ def reader(module, package, path):
     except ImportError as error:
         received = "%s, read by %s" % (path, package)
         raise refusal("`path` must have a reader that is installed", received, "`pip install %s`" % package) from error
+
+
+def installed(module):
+    """Whether an optional package is there, matplotlib (`pip install mrlayers[plots]`) for one, without importing it."""
+    return importlib.util.find_spec(module) is not None
 
 
 def natural(path):

@@ -1,14 +1,13 @@
 """Scores, tables and figures of reconstructions, each metric with the name of its definition."""
 
 import csv
-import importlib.util
 import os
 
 import numpy as np
 
 from mrlayers import metrics
 from mrlayers.complexes import to_complex
-from zoo.files import written_whole
+from zoo.files import installed, written_whole
 
 METRICS = [("PSNR", metrics.psnr, "complex-max"), ("NMSE", metrics.nmse, "magnitude"), ("SSIM", metrics.ssim, "magnitude-max")]
 
@@ -37,7 +36,7 @@ def report(truth, zero_filled, reconstruction):
 def write_results(folder, truth, zero_filled, reconstruction, name, title):
     """Writes `name.csv` with all scores and `name.png` with the first image; returns what was written, for people to read."""
     write_csv(os.path.join(folder, name + ".csv"), truth, zero_filled, reconstruction)
-    if not can_draw():
+    if not installed("matplotlib"):
         return "{}.csv is in {}; no figure without matplotlib: `pip install mrlayers[plots]`".format(name, folder)
     draw(os.path.join(folder, name + ".png"), truth[0], zero_filled[0], reconstruction[0], title)
     return "{0}.csv and {0}.png are in {1}".format(name, folder)
@@ -61,11 +60,6 @@ def picture(truth, zero_filled, reconstruction):
     peak = np.abs(truth).max()
     panels = [np.abs(truth), np.abs(zero_filled), np.abs(reconstruction), 5 * np.abs(reconstruction - truth)]
     return np.uint8(255 * np.clip(np.concatenate(panels, axis=1) / peak, 0, 1))
-
-
-def can_draw():
-    """True where matplotlib is installed (`pip install mrlayers[plots]`)."""
-    return importlib.util.find_spec("matplotlib") is not None
 
 
 def draw(path, truth, zero_filled, reconstruction, title=""):

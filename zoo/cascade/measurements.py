@@ -1,7 +1,5 @@
 """Measured k-space and its sampling masks from files, and reconstructions back to files. No Keras here."""
 
-import importlib.util
-
 import numpy as np
 import scipy.fft
 
@@ -83,11 +81,6 @@ def write_series(path, series):
         return
     with written_whole(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, series=series) if path.lower().endswith(".npz") else np.save(file, series)
-
-
-def can_film():
-    """True where Pillow is installed (`pip install mrlayers[plots]`)."""
-    return importlib.util.find_spec("PIL") is not None
 
 
 def _oriented(array, axes, path):

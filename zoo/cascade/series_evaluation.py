@@ -1,14 +1,13 @@
 """Scores, tables, figures and films of reconstructed series, by frame and by series."""
 
 import csv
-import importlib.util
 import os
 
 import numpy as np
 
 from mrlayers import metrics
-from zoo.cascade.evaluation import can_draw, score
-from zoo.files import written_whole
+from zoo.cascade.evaluation import score
+from zoo.files import installed, written_whole
 
 WHOLE = "PSNR of the series (complex-max)"
 
@@ -43,12 +42,12 @@ def write_results(folder, truth, zero_filled, reconstruction, name, title):
     write_csv(os.path.join(folder, name + ".csv"), truth, zero_filled, reconstruction)
     written, absent = [name + ".csv"], []
     first = truth[0], zero_filled[0], reconstruction[0]
-    if can_draw():
+    if installed("matplotlib"):
         draw(os.path.join(folder, name + ".png"), *first, title=title)
         written.append(name + ".png")
     else:
         absent.append("no figure without matplotlib")
-    if importlib.util.find_spec("PIL") is not None:
+    if installed("PIL"):
         write_film(os.path.join(folder, name + ".gif"), *first)
         written.append(name + ".gif")
     else:

@@ -7,7 +7,7 @@ from collections import namedtuple
 import numpy as np
 
 from mrlayers import metrics
-from zoo.files import written_whole
+from zoo.files import installed, written_whole
 from zoo.unet import figures
 
 DEFINITIONS = {
@@ -128,7 +128,7 @@ def read_csv(path):
 def write_results(folder, scores, image, labels, probabilities, name):
     """Writes `name.csv` with all scores, and a figure of one image; returns what was written, for people to read."""
     write_csv(os.path.join(folder, name + ".csv"), scores)
-    if not figures.can_draw():
+    if not installed("matplotlib"):
         return "{}.csv is in {}; no figure without matplotlib: `pip install mrlayers[plots]`".format(name, folder)
     figures.draw(os.path.join(folder, name + ".png"), image, labels, probabilities, scores[0].name)
     return "{0}.csv and {0}.png are in {1}".format(name, folder)

@@ -1,15 +1,8 @@
 """Figures of a segmentation. No Keras here."""
 
-import importlib.util
-
 import numpy as np
 
 from zoo.files import written_whole
-
-
-def can_draw():
-    """True where matplotlib is installed (`pip install mrlayers[plots]`)."""
-    return importlib.util.find_spec("matplotlib") is not None
 
 
 def draw(path, image, labels, probabilities, title=""):

@@ -10,7 +10,7 @@ import numpy as np
 from mrlayers import SpatialTransformer, backend, losses, metrics
 from mrlayers.backend import keras
 from mrlayers.checks import refusal
-from zoo.files import written_whole
+from zoo.files import installed, written_whole
 from zoo.voxelmorph import figures
 
 PUBLISHED_LABELS = (2, 3, 4, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 24, 28, 31, 41, 42, 43, 46, 47, 49, 50, 51, 52, 53, 54)
@@ -192,7 +192,7 @@ def write_results(folder, scores, shown, name, empty="nan"):
     """Writes `name.csv` with all scores, and figures of the first pair; returns what was written, for people to read."""
     title = " to ".join(os.path.basename(each) for each in (scores[0].moving, scores[0].fixed))
     write_csv(os.path.join(folder, name + ".csv"), scores, empty)
-    if not figures.can_draw():
+    if not installed("matplotlib"):
         return "{}.csv is in {}; no figures without matplotlib: `pip install mrlayers[plots]`".format(name, folder)
     figures.draw(os.path.join(folder, name + ".png"), *shown, title=title)
     figures.draw_flow(os.path.join(folder, name + "_flow.png"), shown.displacement, shown.affine, title)

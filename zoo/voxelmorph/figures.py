@@ -1,7 +1,6 @@
 """Figures of a registration: neurite's plots of slices and flows where neurite is installed, matplotlib's otherwise. No Keras here."""
 
 import importlib
-import importlib.util
 
 import nibabel
 import numpy as np
@@ -9,11 +8,6 @@ import numpy as np
 from zoo.files import written_whole
 
 AS_STORED = np.diag([1.0, -1.0, 1.0, 1.0])  # rows of the picture go along the second axis, from the top
-
-
-def can_draw():
-    """True where matplotlib is installed (`pip install mrlayers[plots]`)."""
-    return importlib.util.find_spec("matplotlib") is not None
 
 
 def draw(path, moving, fixed, moved, displacement, affine=None, title=""):
