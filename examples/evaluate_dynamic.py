@@ -7,14 +7,14 @@ Takes seconds to a minute for a few series on two CPU cores. Without `--data` it
 """
 
 import argparse
-import functools
 
 from mrlayers import sampling
+from mrlayers.checks import require_integer
 from zoo.cascade import data, evaluation, series_evaluation
 from zoo.cascade.hearts import random_hearts
 from zoo.cascade.series import load_series
 from zoo.cascade.trained import settings_of, trained_series_network
-from zoo.files import make_folder
+from zoo.runs import require_folder
 
 
 def main():
@@ -27,19 +27,21 @@ def main():
 
 
 def evaluate(options):
+    if not 0 < options.peak < float("inf"):
+        raise ValueError("`--peak` must be above 0 and finite. Received: {}. Try 1.".format(options.peak))
+    if options.frames is not None:
+        require_integer("--frames", options.frames, 1)
+    require_folder("--output", options.output)
     settings = settings_of(options.weights)
     if options.data is None:
         series = random_hearts(8, (options.frames or 16, 64, 64), seed=2**31)
     else:
         series = load_series(options.data, options.key, options.axes)[:, : options.frames]
-    mask = functools.partial(sampling.cartesian_mask, series.shape[1:], options.acceleration, options.center_lines)
-    if not options.peak > 0:
-        raise ValueError("`--peak` must be above 0. Received: {}. Try 1.".format(options.peak))
+    mask = data.lines_of_frames(options.pattern, series.shape[1:], options.acceleration, options.center_lines)
     batches = data.UndersampledImages(
         options.peak * series, mask, 1, options.seed, shuffle=False, noise_level=options.noise_level
     )
     model = trained_series_network(options.weights, series.shape[1:], batches.mask_shape)
-    make_folder(options.output)
     print("{}, {}".format(settings["model"], sampling.describe_mask(mask(seed=0))))
     results = evaluation.reconstruct(model, batches)
     print(series_evaluation.report(*results))
@@ -59,6 +61,12 @@ def arguments():
     )
     add("--frames", type=int, help="use only the first frames, or make phantoms of so many (16)")
     add("--acceleration", type=float, default=6.0, help="lines in a frame over lines measured (default: %(default)s)")
+    add(
+        "--pattern",
+        choices=data.PATTERNS,
+        default="random",
+        help="of the lines: drawn for each frame, or a lattice that moves up",
+    )
     add(
         "--center-lines",
         type=int,

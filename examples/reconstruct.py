@@ -15,7 +15,6 @@ from mrlayers import sampling
 from zoo.cascade.measurements import OUTPUTS, load_measurement, reconstruct, write_series
 from zoo.cascade.series_evaluation import write_film
 from zoo.cascade.trained import settings_of, trained_series_network
-from zoo.files import installed
 from zoo.runs import require_outputs
 
 
@@ -31,10 +30,8 @@ def main():
 def run(options):
     inputs = (options.weights, options.kspace, options.mask)
     require_outputs({"--output": (options.output, OUTPUTS), "--film": (options.film, (".gif",))}, inputs)
-    if not options.peak > 0:
-        raise ValueError("`--peak` must be above 0. Received: {}. Try 1.".format(options.peak))
-    if options.film and not installed("PIL"):
-        raise ValueError("`--film` must be left out without Pillow. Received: it. Try `pip install mrlayers[plots]`.")
+    if not 0 < options.peak < float("inf"):
+        raise ValueError("`--peak` must be above 0 and finite. Received: {}. Try 1.".format(options.peak))
     settings = settings_of(options.weights)
     kspace, mask = load_measurement(
         options.kspace, options.mask, options.key, options.mask_key, options.axes, options.mask_axes, options.centered

@@ -19,6 +19,7 @@ import time
 
 from mrlayers import backend, sampling
 from mrlayers.backend import keras
+from mrlayers.checks import refusal, require_integer
 from mrlayers.complexes import to_complex
 from mrlayers.metrics import complex_psnr
 from zoo import training
@@ -27,7 +28,8 @@ from zoo.cascade.hearts import random_hearts
 from zoo.cascade.motion import Motion
 from zoo.cascade.series import cut_patches, load_series
 from zoo.cascade.trained import MODELS, series_network
-from zoo.runs import default_folder, refuse_other_arguments, write_arguments
+from zoo.files import existing
+from zoo.runs import default_folder, refuse_other_arguments, require_folder, write_arguments
 
 NOT_OF_THE_RUN = ("output", "resume", "epochs", "checkpoint_every")
 # Sizes for each model, and the epochs that fit into four minutes.
@@ -55,16 +57,22 @@ def main():
 
 def train(options):
     output = options.output or default_folder("outputs/dynamic-" + options.model, options.resume)
+    path = os.path.join(output, "arguments.json")
+    chosen = {name: value for name, value in vars(options).items() if name not in NOT_OF_THE_RUN}
+    require(options, output)
+    if options.resume:
+        refuse_other_arguments(chosen, path)
     train_series, validation_series, test_series = read(options)
     print(
         "{} series of {} frames of {}x{} to train, {} to validate, {} to test".format(
             len(train_series), *train_series.shape[1:], len(validation_series), len(test_series)
         )
     )
-    mask = functools.partial(sampling.cartesian_mask, train_series.shape[1:], options.acceleration, options.center_lines)
-    whole = functools.partial(sampling.cartesian_mask, test_series.shape[1:], options.acceleration, options.center_lines)
+    mask = data.lines_of_frames(options.pattern, train_series.shape[1:], options.acceleration, options.center_lines)
+    whole = data.lines_of_frames(options.pattern, test_series.shape[1:], options.acceleration, options.center_lines)
     print("each frame its own lines: {}".format(sampling.describe_mask(mask(seed=0))))
-    augmentation = Motion(rotation=options.rotation, time=options.periodic, flips=False, order=1) if options.augment else None
+    rotation = (0 if options.patch_width else 15) if options.rotation is None else options.rotation
+    augmentation = Motion(rotation=rotation, time=options.periodic, flips=False, order=1) if options.augment else None
     train_batches = data.UndersampledImages(
         train_series, mask, options.batch_size, options.seed, noise_level=options.noise_level, augmentation=augmentation
     )
@@ -76,7 +84,9 @@ def train(options):
     build = functools.partial(
         series_network, options.model, cascades=options.cascades, convolutions=options.convolutions, filters=options.filters
     )
-    more = {} if options.model == "crnn" else {"stochastic": options.stochastic}
+    if options.model == "sharing" and not options.periodic:
+        build = functools.partial(build, boundary="clipped")
+    more = {"stochastic": options.stochastic} if options.stochastic else {}
     model = build(train_series.shape[1:], train_batches.mask_shape, **more)
     print("{}: {:,} parameters on {}".format(options.model, model.count_params(), backend.RUNTIME))
     model.compile(keras.optimizers.Adam(options.learning_rate), loss="mse", metrics=[complex_psnr], **backend.COMPILE_OPTIONS)
@@ -92,10 +102,6 @@ def train(options):
             "one column over time": evaluation.picture(*profiles),
         }
 
-    chosen = {name: value for name, value in vars(options).items() if name not in NOT_OF_THE_RUN}
-    path = os.path.join(output, "arguments.json")
-    if options.resume:
-        refuse_other_arguments(chosen, path)
     started = time.time()
     training.fit(
         model,
@@ -122,15 +128,28 @@ def train(options):
     print(series_evaluation.write_results(output, *results, name="test", title=title))
 
 
+def require(options, output):
+    """What can be refused before any data are read or made."""
+    for name, lowest in [("seed", 0), ("patch_width", 1), ("frames", 1), ("image_size", 1), ("epochs", 1)]:
+        if vars(options)[name] is not None:
+            require_integer("--" + name.replace("_", "-"), vars(options)[name], lowest)
+    if options.image_size and options.data:
+        raise refusal("`--image-size` must be left to phantoms", "it with `--data`", "`--patch-width`")
+    if options.stochastic and options.model == "crnn":
+        raise refusal("`--stochastic` must be left to cascades", "it with `--model crnn`", "leaving it out")
+    if options.weights:
+        existing(options.weights)
+    require_folder("--output", output)
+
+
 def read(options):
     """Series to train with (patches of them with `--patch-width`), to validate and to test, complex `(n, time, height, width)`."""
     if options.data is None:
-        size = options.image_size or 64
-        made = functools.partial(random_hearts, shape=(options.frames or 16, size, size), respiration=not options.periodic)
+        size = 64 if options.image_size is None else options.image_size
+        shape = (16 if options.frames is None else options.frames, size, size)
+        made = functools.partial(random_hearts, shape=shape, respiration=not options.periodic)
         found = made(32, seed=3 * options.seed), made(2, seed=3 * options.seed + 1), made(8, seed=3 * options.seed + 2)
         return tuple(patches(series, options) for series in found[:2]) + found[2:]
-    if options.image_size:
-        raise ValueError("`--image-size` must be left to phantoms. Received: it with `--data`. Try `--patch-width`.")
     loaded = load_series(options.data, options.key, options.axes)[:, : options.frames]
     if options.test_data:
         test = load_series(options.test_data, options.key, options.axes)[:, : options.frames]
@@ -139,24 +158,30 @@ def read(options):
                 "`--test-data` must hold series of {} frames and {} lines as `--data` does. Received: {} frames and {} lines. "
                 "Try `--frames`.".format(*(loaded.shape[1:3] + test.shape[1:3]))
             )
+    elif len(loaded) == 1 and options.patch_width:
+        test = loaded[..., 6 * loaded.shape[-1] // 8 :]
     else:
         held_out = max(1, len(loaded) // 5)
         loaded, test = loaded[:-held_out], loaded[-held_out:]
+    if len(loaded) == 1 and options.patch_width:
+        print("One series: its columns are split, five eighths to train, one to validate, two to test")
+        first, second = 5 * loaded.shape[-1] // 8, 6 * loaded.shape[-1] // 8
+        return patches(loaded[..., :first], options), patches(loaded[..., first:second], options), test
     if len(loaded) < 2:
         raise ValueError(
             "`--data` must hold a series to train with and one to validate, and one to test unless there is `--test-data`. "
-            "Received: {} for the first two. Try more series.".format(len(loaded))
+            "Received: {} for the first two. Try more series, or `--patch-width` for strips of one.".format(len(loaded))
         )
     validation = max(1, len(loaded) // 20)
     return patches(loaded[:-validation], options), patches(loaded[-validation:], options), test
 
 
 def patches(series, options):
-    """Every series cut into neighbouring strips, the last one flush with its end."""
-    width, step = series.shape[-1], options.patch_width
-    if step is None:
+    """Every series cut into strips that overlap by half, the last one flush with its end."""
+    if options.patch_width is None:
         return series
-    return cut_patches(series, step, sorted(set(list(range(0, width - step + 1, step)) + [max(0, width - step)])))
+    last = max(0, series.shape[-1] - options.patch_width)
+    return cut_patches(series, options.patch_width, sorted(set(range(0, last, max(1, options.patch_width // 2))) | {last}))
 
 
 def arguments():
@@ -173,8 +198,14 @@ def arguments():
     add("--patch-width", type=int, help="train with strips of full height and this width (default: whole frames)")
     add("--frames", type=int, help="frames of a phantom (16), or use only the first frames of the series")
     add("--image-size", type=int, help="side of the phantoms (default: 64)")
-    add("--free-breathing", dest="periodic", action="store_false", help="phantoms that breathe; no time is rolled or reversed")
+    add(
+        "--not-periodic",
+        dest="periodic",
+        action="store_false",
+        help="series are more or less than one heart beat: no time is rolled or reversed, sharing ends with them; phantoms breathe",
+    )
     add("--acceleration", type=float, default=6.0, help="lines in a frame over lines measured (default: %(default)s)")
+    add("--pattern", choices=data.PATTERNS, default="random", help="of the lines: drawn for each frame, or a lattice that moves up")
     add(
         "--center-lines",
         type=int,
@@ -188,7 +219,7 @@ def arguments():
         help="of k-space, as a fraction of the peak of an image (default: %(default)s)",
     )
     add("--no-augmentation", dest="augment", action="store_false", help="train with the series as they are")
-    add("--rotation", type=float, default=15.0, help="augmentation: largest angle in degrees (default: %(default)s)")
+    add("--rotation", type=float, help="augmentation: largest angle in degrees (default: 15, with --patch-width 0)")
     add("--cascades", type=int, help="blocks in a row, or iterations (demo: 3; the papers: 10, crnn 5)")
     add("--convolutions", type=int, help="convolutions in a block (demo: 3, crnn 4; the papers: 5)")
     add("--filters", type=int, help="channels in a block (demo: 16, static 32; the papers: 64)")

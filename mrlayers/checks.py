@@ -60,3 +60,19 @@ def require_series(name, shape):
         raise refusal(
             "`{}` must have a known number of frames".format(name), describe(shape), "`keras.Input((frames, height, width, 2))`"
         )
+
+
+def fits(shape, expected):
+    """Equal as far as the sizes are known."""
+    return len(shape) == len(expected) and all(a is None or b is None or a == b for a, b in zip(shape, expected))
+
+
+def require_two(inputs, names):
+    """A layer on two tensors takes them as one list."""
+    if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
+        raise ValueError(
+            "`inputs` must be one list of two tensors, {}. Received: {}.".format(
+                names, "{} of them".format(len(inputs)) if isinstance(inputs, (list, tuple)) else type(inputs).__name__
+            )
+        )
+    return inputs

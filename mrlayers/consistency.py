@@ -4,7 +4,7 @@ import math
 
 from mrlayers import backend
 from mrlayers.backend import keras, ops
-from mrlayers.checks import describe, require_choice, require_pairs, require_real
+from mrlayers.checks import describe, fits, require_choice, require_pairs, require_real
 from mrlayers.fourier import ENGINES, as_float, fourier_transform, sampled_part
 
 REFERENCES = ("kspace", "image")
@@ -160,7 +160,7 @@ def _three(inputs):
 
 def _check_shapes(image, reference, mask):
     require_pairs("image", image, "float32")
-    if not _compatible(image, reference):
+    if not fits(image, reference):
         raise ValueError(
             "The reference must have the shape of `image`, {}. Received: {}.".format(tuple(image), describe(reference))
         )
@@ -170,9 +170,5 @@ def _check_shapes(image, reference, mask):
         raise ValueError(
             "`mask` must have the rank of `image`: {}. Received: {}. Try `{}`.".format(expected, describe(mask), fix)
         )
-    if mask[-1] != 1 or not all(size == 1 or _compatible([full], [size]) for full, size in zip(image[:-1], mask[:-1])):
+    if mask[-1] != 1 or not all(size == 1 or fits([full], [size]) for full, size in zip(image[:-1], mask[:-1])):
         raise ValueError("`mask` must be broadcastable to `image`: {}. Received: {}.".format(expected, describe(mask)))
-
-
-def _compatible(first, second):
-    return len(first) == len(second) and all(a is None or b is None or a == b for a, b in zip(first, second))

@@ -2,7 +2,7 @@
 
 from mrlayers import backend
 from mrlayers.backend import keras, ops
-from mrlayers.checks import describe, refusal
+from mrlayers.checks import describe, fits, refusal, require_two
 
 
 @keras.saving.register_keras_serializable(package="mrlayers")
@@ -48,7 +48,7 @@ class StochasticDepth(keras.layers.Layer):
         self.dropout = keras.layers.Dropout(rate, seed=seed, dtype="float32")
 
     def call(self, inputs, training=None):
-        before, after = _two(inputs)
+        before, after = require_two(inputs, "[before, after]")
         _check([backend.static_shape(x) for x in (before, after)])
         sample = ops.reshape(before, (ops.shape(before)[0], -1))[:, :1]
         kept = self.dropout(ops.ones_like(ops.cast(sample, "float32")), training=training)
@@ -56,7 +56,7 @@ class StochasticDepth(keras.layers.Layer):
         return ops.where(kept > 0, after, before)
 
     def compute_output_shape(self, input_shape):
-        shapes = [backend.static_shape(shape) for shape in _two(input_shape)]
+        shapes = [backend.static_shape(shape) for shape in require_two(input_shape, "[before, after]")]
         _check(shapes)
         return shapes[1]
 
@@ -66,15 +66,8 @@ class StochasticDepth(keras.layers.Layer):
         return config
 
 
-def _two(inputs):
-    if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
-        raise refusal("`inputs` must be one list of two tensors, [before, after]", repr(inputs), "`layer([before, after])`")
-    return inputs
-
-
 def _check(shapes):
-    before, after = shapes
-    if len(before) != len(after) or any(None not in sizes and sizes[0] != sizes[1] for sizes in zip(before, after)):
+    if not fits(*shapes):
         raise refusal(
             "`before` and `after` must have one shape", "%s and %s" % tuple(map(describe, shapes)), "the same for both"
         )

@@ -2,7 +2,7 @@
 
 from mrlayers import backend
 from mrlayers.backend import keras, ops
-from mrlayers.checks import describe, refusal, require_integer
+from mrlayers.checks import describe, fits, refusal, require_integer
 from mrlayers.unet.convolutions import built, fresh
 
 
@@ -126,7 +126,7 @@ class ConvRecurrent2D(keras.layers.Layer):
                 "`numpy.expand_dims(x, 1)`" if len(shapes[0]) == 4 else "`numpy.expand_dims(x, -1)`",
             )
         hidden = shapes[0][:-1] + (self.filters,)
-        if not _compatible(shapes[-1][: len(shapes[0])], hidden) and len(shapes) == 2:
+        if len(shapes) == 2 and not fits(shapes[1], hidden):
             raise refusal(
                 "The hidden state must have the shape {} of the output".format(hidden),
                 describe(shapes[1]),
@@ -179,9 +179,6 @@ class BidirectionalConvRecurrent2D(ConvRecurrent2D):
 
     ranks = {5: ConvRecurrent2D.ranks[5]}
 
-    def __init__(self, filters, kernel_size=3, activation="relu", kernel_initializer="he_normal", **kwargs):
-        super().__init__(filters, kernel_size, activation, kernel_initializer, **kwargs)
-
     def call(self, inputs):
         return self._recur(self._sum_of_convolutions(inputs))
 
@@ -219,7 +216,3 @@ class BidirectionalConvRecurrent2D(ConvRecurrent2D):
 def _of_zeros(convolution, like):
     """What a convolution makes of zeros: its bias."""
     return ops.cast(convolution.bias, backend.dtype_name(like))
-
-
-def _compatible(first, second):
-    return len(first) == len(second) and all(a is None or b is None or a == b for a, b in zip(first, second))

@@ -4,7 +4,7 @@ import numpy as np
 
 from mrlayers import backend
 from mrlayers.backend import keras, ops
-from mrlayers.checks import describe, refusal, require_choice, require_integer, require_real, require_series
+from mrlayers.checks import describe, refusal, require_choice, require_integer, require_real, require_series, require_two
 from mrlayers.fourier import ENGINES, SPATIAL_AXES, as_float, fourier_transform, shift
 
 DIVISORS = ("count", "window", "frames")
@@ -211,7 +211,7 @@ class DataSharing(keras.layers.Layer):
         self.engine = engine
 
     def call(self, inputs):
-        series, mask = _two(inputs)
+        series, mask = require_two(inputs, "[series, mask]")
         _check_shapes(backend.static_shape(series), backend.static_shape(mask))
         require_real("series", series.dtype)
         require_real("mask", mask.dtype)
@@ -237,7 +237,7 @@ class DataSharing(keras.layers.Layer):
         return _interleaved(ops.concatenate(copies, axis=1))
 
     def compute_output_shape(self, input_shape):
-        series, mask = [backend.static_shape(shape) for shape in _two(input_shape)]
+        series, mask = [backend.static_shape(shape) for shape in require_two(input_shape, "[series, mask]")]
         _check_shapes(series, mask)
         return series[:-1] + (2 * (len(self.distances) + self.include_input),)
 
@@ -269,16 +269,6 @@ def _checked_distances(distances):
     if not chosen or len(set(chosen)) != len(chosen):
         raise refusal("`distances` must be one or more whole numbers, none of them twice", repr(distances), "(0, 1, 2)")
     return tuple(int(distance) for distance in chosen)
-
-
-def _two(inputs):
-    if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
-        raise refusal(
-            "`inputs` must be one list of two tensors, [series, mask]",
-            "%d of them" % len(inputs) if isinstance(inputs, (list, tuple)) else type(inputs).__name__,
-            "`layer([series, mask])`",
-        )
-    return inputs
 
 
 def _check_shapes(series, mask):

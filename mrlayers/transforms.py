@@ -6,8 +6,8 @@ import numpy as np
 
 from mrlayers import backend
 from mrlayers.backend import keras, ops
-from mrlayers.checks import describe, refusal, require_integer
-from mrlayers.warping import affine_to_dense, as_coordinates, fits, require_displacement, require_two, warp
+from mrlayers.checks import describe, fits, refusal, require_integer, require_two
+from mrlayers.warping import affine_to_dense, as_coordinates, require_displacement, warp
 
 
 def compose(first, second):

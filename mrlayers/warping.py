@@ -6,7 +6,7 @@ import numpy as np
 
 from mrlayers import backend
 from mrlayers.backend import keras, ops
-from mrlayers.checks import describe, refusal, require_choice, require_real
+from mrlayers.checks import describe, fits, refusal, require_choice, require_real, require_two
 from mrlayers.fourier import as_float
 
 INTERPOLATIONS = ("linear", "nearest")
@@ -210,25 +210,9 @@ def _check_shapes(moving, transform):
     return not fits(transform, field)
 
 
-def fits(shape, expected):
-    """Equal as far as the sizes are known."""
-    return len(shape) == len(expected) and all(a is None or b is None or a == b for a, b in zip(shape, expected))
-
-
 def _check_points(points, displacement, known=False):
     require_displacement("displacement", displacement, known)
     expected = (displacement[0], None, displacement[-1])
     if not fits(points, expected):
         advice = "points[None] for one set of points"
         raise refusal("`points` must be (batch, n, ndim), here {}".format(expected), describe(points), advice)
-
-
-def require_two(inputs, names):
-    """A layer on two tensors takes them as one list."""
-    if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
-        raise ValueError(
-            "`inputs` must be one list of two tensors, {}. Received: {}.".format(
-                names, "{} of them".format(len(inputs)) if isinstance(inputs, (list, tuple)) else type(inputs).__name__
-            )
-        )
-    return inputs

@@ -11,7 +11,7 @@ import pytest
 from mrlayers import sampling
 from scripts import refusal, run
 from zoo.cascade.hearts import random_hearts
-from zoo.cascade.trained import MODELS
+from zoo.cascade.trained import MODELS, settings_of
 
 SMALL = "--cascades 2 --convolutions 2 --filters 2 --checkpoint-every 1 --center-lines 2 --acceleration 4 "
 PHANTOMS = SMALL + "--frames 3 --image-size 16 "
@@ -93,6 +93,28 @@ def test_trains_every_network(folder, capsys, model):
     assert "%s, lines" % model in capsys.readouterr().out
 
 
+def test_strips_of_one_series_from_given_weights(folder, capsys):
+    """As the authors train: columns of one series, other columns of it to test."""
+    np.save("one.npy", random_hearts(1, (3, 20, 64), seed=1)[0])
+    line = SMALL + "--model sharing --epochs 1 --not-periodic --pattern shear "
+    run("train_dynamic", line + "--data one.npy --axes thw --patch-width 8 --output first")
+    printed = capsys.readouterr().out
+    assert "One series: its columns are split" in printed
+    assert "9 series of 3 frames of 20x8 to train, 1 to validate, 1 to test" in printed
+    run("train_dynamic", line + "--data hearts.npz --axes hwnt --test-data hearts.npz --weights first/last.npz --output second")
+    assert "3 series of 3 frames of 20x24 to train, 1 to validate, 4 to test" in capsys.readouterr().out
+    assert settings_of("second/last.npz")["boundary"] == "clipped"
+    run("evaluate_dynamic", "--weights second/last.npz --data hearts.npz --axes hwnt --pattern shear --output scores")
+    assert "4 series of 3 frames" in capsys.readouterr().out
+
+
+def test_the_authors_file_beside_another_run(folder, tmp_path):
+    """`arguments.json` beside it tells of something else."""
+    pathlib.Path("arguments.json").write_text('{"model": "sharing"}')
+    np.savez("authors.npz", arr_0=np.zeros(3))
+    assert settings_of("authors.npz")["model"] == "static"
+
+
 def test_published_weights_score(folder, shared, capsys):
     weights = "--weights %s " % shared("weights/d5_c5.npz")
     run("evaluate_dynamic", weights + "--data hearts.npz --axes hwnt --acceleration 2 --center-lines 4 --output scores")
@@ -109,6 +131,12 @@ def test_published_weights_score(folder, shared, capsys):
         ("--data hearts.npz --axes hwnt --patch-width 32", "`width` must fit into the series"),
         ("--data hearts.npz --axes hwnt --acceleration 30", "`acceleration` must be"),
         ("--data absent.npz", "`path` must exist"),
+        ("--data hearts.npz --axes hwnt --patch-width 0", "`--patch-width` must be an integer from 1"),
+        ("--data hearts.npz --axes hwnt --frames -2", "`--frames` must be an integer from 1"),
+        ("--seed -1", "`--seed` must be an integer from 0"),
+        ("--weights absent.npz", "`path` must exist"),
+        ("--model crnn --stochastic 0.5", "`--stochastic` must be left to cascades"),
+        ("--pattern shear --acceleration 2.5", "`acceleration` must be a whole number"),
         ("--frames 3 --image-size 8", "`shape` must be"),
         ("--frames 3 --image-size 16 --center-lines 9", "`center_lines` must be"),
         ("--frames 3 --image-size 16 --center-lines 1 --filters 0", "`filters` must be an integer from 1"),

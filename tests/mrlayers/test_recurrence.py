@@ -211,7 +211,7 @@ def test_refusals_of_shapes():
         BidirectionalConvRecurrent2D(3)(keras.Input((6, 4, 2)))
     with pytest.raises(ValueError, match="`x` must have a known number of frames"):
         BidirectionalConvRecurrent2D(3)(keras.Input((None, 6, 4, 2)))
-    for layer_type, shape in itertools.product(LAYERS, [(3, 6, 4, 2), (4, 6, 4, 3), (6, 4, 3)]):
+    for layer_type, shape in itertools.product(LAYERS, [(3, 6, 4, 2), (4, 6, 4, 3), (6, 4, 3), (3, 6, 4, 3, 7)]):
         with pytest.raises(ValueError, match="The hidden state must have the shape .*Received: shape"):
             layer_type(3)([keras.Input((3, 6, 4, 2)), keras.Input(shape)])
     with pytest.raises(ValueError, match="`inputs` must be one list of two tensors.*Received: 3 tensors"):

@@ -1,7 +1,7 @@
 """What the networks of this family are made of."""
 
 from mrlayers.backend import keras
-from mrlayers.checks import refusal
+from mrlayers.checks import refusal, require_integer
 
 
 def residual_block(num_convolutions, filters, prefix, normalization=None, kernel_size=3, dimensions=2):
@@ -35,13 +35,16 @@ def residual_block(num_convolutions, filters, prefix, normalization=None, kernel
 
 def series_inputs(series_shape, mask_shape):
     """The inputs `image`, `kspace` and `mask` of a network for series; the masks of one series are checked against its shape."""
-    series_shape = tuple(series_shape)
-    if len(series_shape) != 3 or any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in series_shape):
+    if not isinstance(series_shape, (tuple, list)) or len(series_shape) != 3:
         raise refusal("`series_shape` must be (frames, height, width)", repr(series_shape), "(30, 256, 256)")
-    mask_shape = tuple(mask_shape or series_shape + (1,))
-    if len(mask_shape) != 4 or any(size not in (1, full) for size, full in zip(mask_shape, series_shape + (1,))):
+    for size in series_shape:
+        require_integer("series_shape", size, 1)
+    series_shape = tuple(int(size) for size in series_shape)
+    mask_shape = series_shape + (1,) if mask_shape is None else mask_shape
+    fits = isinstance(mask_shape, (tuple, list)) and len(mask_shape) == 4
+    if not fits or any(size not in (1, full) for size, full in zip(mask_shape, series_shape + (1,))):
         frames, height, _ = series_shape
         expected = "`mask_shape` must be %s, with 1 for an axis that the masks do not depend on" % (series_shape + (1,),)
         raise refusal(expected, repr(mask_shape), "(%d, %d, 1, 1) for lines" % (frames, height))
-    shapes = [("image", series_shape + (2,)), ("kspace", series_shape + (2,)), ("mask", mask_shape)]
+    shapes = [("image", series_shape + (2,)), ("kspace", series_shape + (2,)), ("mask", tuple(mask_shape))]
     return [keras.Input(shape, name=name) for name, shape in shapes]

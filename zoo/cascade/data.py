@@ -5,13 +5,39 @@ float32 pairs, with a last axis of 2. k-space is orthonormal with zero frequency
 measured: `(height, 1, 1)` for lines, `(time, height, 1, 1)` for lines that change from frame to frame.
 """
 
+import functools
 import math
 
 import numpy as np
 import scipy.fft
 
-from mrlayers.checks import refusal, require_integer
+from mrlayers import sampling
+from mrlayers.checks import refusal, require_choice, require_integer
 from mrlayers.complexes import to_complex, to_pairs
+
+PATTERNS = ("random", "shear")
+
+
+def lines_of_frames(pattern, shape, acceleration, center_lines):
+    """What `UndersampledImages` takes as `mask_function` for series of this shape: lines that change from frame to frame.
+
+    Args:
+        pattern: `"random"`: each frame draws its own lines, as in `sampling.cartesian_mask`. `"shear"`: a lattice that moves up by one
+            line per frame, as in `sampling.kt_shear_mask`; the acceleration must be a whole number then.
+        shape: `(time, height, width)`.
+        acceleration: lines in a frame over lines measured; of `"shear"` without those of the centre.
+        center_lines: around zero frequency, always measured.
+
+    Raises:
+        ValueError: when called, as the masks do; here for another `pattern`, or an acceleration that is no whole number.
+    """
+    require_choice("pattern", pattern, PATTERNS)
+    if pattern == "shear":
+        if not float(acceleration).is_integer():
+            raise refusal("`acceleration` must be a whole number for a lattice", acceleration, "4, or `pattern='random'`")
+        acceleration = int(acceleration)
+    draw = sampling.kt_shear_mask if pattern == "shear" else sampling.cartesian_mask
+    return functools.partial(draw, shape, acceleration, center_lines)
 
 
 def undersample(images, masks, noise_level=0.0, random=None):

@@ -13,7 +13,7 @@ METRICS = [("PSNR", metrics.psnr, "complex-max"), ("NMSE", metrics.nmse, "magnit
 
 
 def reconstruct(model, batches):
-    """Complex `(truth, zero_filled, reconstruction)`, each `(n, height, width)`, of all batches of epoch 0."""
+    """Complex `(truth, zero_filled, reconstruction)`, each `(n, [time,] height, width)`, of all batches of epoch 0."""
     results = [(target, inputs["image"], model.predict_on_batch(inputs)) for inputs, target in batches.epoch(0)]
     return tuple(to_complex(np.concatenate(arrays)) for arrays in zip(*results))
 
@@ -57,9 +57,14 @@ def write_csv(path, truth, zero_filled, reconstruction):
 
 def picture(truth, zero_filled, reconstruction):
     """One image as `uint8` `(height, 4 * width)` for TensorBoard: truth, zero-filled, reconstruction, five times its error."""
+    return np.uint8(255 * np.concatenate(panels(truth, zero_filled, reconstruction), axis=1))
+
+
+def panels(truth, zero_filled, reconstruction):
+    """Magnitudes and the error fivefold, of the peak of the truth, in 0..1: four arrays like `truth`."""
     peak = np.abs(truth).max()
-    panels = [np.abs(truth), np.abs(zero_filled), np.abs(reconstruction), 5 * np.abs(reconstruction - truth)]
-    return np.uint8(255 * np.clip(np.concatenate(panels, axis=1) / peak, 0, 1))
+    shown = [np.abs(truth), np.abs(zero_filled), np.abs(reconstruction), 5 * np.abs(reconstruction - truth)]
+    return [np.clip(array / peak, 0, 1) for array in shown]
 
 
 def draw(path, truth, zero_filled, reconstruction, title=""):

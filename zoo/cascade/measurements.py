@@ -31,6 +31,10 @@ def load_measurement(kspace, mask, key=None, mask_key=None, axes=None, mask_axes
         FileNotFoundError, ValueError: what cannot be read, shapes that do not fit, a mask of other values, no samples.
     """
     samples = read_axes(kspace, key, axes)
+    if samples.dtype.kind != "c":
+        raise refusal(
+            "`kspace` must hold complex numbers", "%s in %s" % (samples.dtype, kspace), '`axes` with c for pairs, "thwc"'
+        )
     pattern = _oriented(read_array(mask, mask_key), mask_axes, mask)
     names, sizes = ("frames", "lines", "columns"), samples.shape[1:]
     for name, size, full in zip(names, pattern.shape[1:-1], sizes):
@@ -58,14 +62,15 @@ def reconstruct(model, kspace, mask, peak=1.0):
         model: a network for series of this shape, with masks of this shape.
         kspace: complex `(n, time, height, width)`, zero frequency at index 0.
         mask: `(1, time or 1, height or 1, width or 1, 1)`.
-        peak: largest magnitude of a zero-filled series as the network is to see it.
+        peak: largest magnitude of a series as the network is to see it, judged by the image of all frames' samples together.
 
     Returns:
         `(zero_filled, reconstruction)`, complex64 `(n, time, height, width)` in the unit of the k-space (orthonormal FFT).
     """
     zero_filled, found = np.complex64(scipy.fft.ifft2(kspace, norm="ortho")), []
     for image, samples in zip(zero_filled, kspace):
-        scale = peak / np.abs(image).max() if image.any() else 1.0
+        together = samples.sum(axis=0) / np.maximum(1, (mask[0, ..., 0] * np.ones_like(samples)).real.sum(axis=0))
+        scale = peak / np.abs(scipy.fft.ifft2(together, norm="ortho")).max() if image.any() else 1.0
         inputs = {"image": to_pairs(image * scale)[np.newaxis], "kspace": to_pairs(samples * scale)[np.newaxis], "mask": mask}
         found.append(to_complex(np.asarray(model.predict_on_batch(inputs)))[0] / scale)
     return zero_filled, np.complex64(np.stack(found))

@@ -29,7 +29,13 @@ def load_published(model, path):
     else:
         convolutions = [layer for layer in model.layers if "_convolution" in layer.name]
         names = [(layer, "arr_%d" % (2 * index), "arr_%d" % (2 * index + 1)) for index, layer in enumerate(convolutions)]
-        advice = "`deep_cascade(image_shape, num_cascades=5, num_convolutions=5, filters=64)`"
+        sizes = "num_cascades=5, num_convolutions=5, filters=64"
+        series = len(model.inputs[0].shape) == 5
+        advice = (
+            "`dynamic_cascade(series_shape, %s, kernel_size=(1, 3, 3))`" % sizes
+            if series
+            else "`deep_cascade(image_shape, %s)`" % sizes
+        )
     # Read by name: the order inside the published file is scrambled.
     expected = [name for _, *pair in names for name in pair]
     if set(expected) != set(arrays):

@@ -56,7 +56,7 @@ def load_series(path, key=None, axes=None):
 
 
 def read_axes(path, key=None, axes=None, smallest=1):
-    """The numbers of a file as complex `(n, time, height, width)`, in the unit of the file; for arguments see `load_series`."""
+    """The numbers of a file as `(n, time, height, width)`, real or complex, in the unit of the file; see `load_series`."""
     path = existing(path)
     array = read_array(path, key)
     if axes is None and array.ndim == 4:

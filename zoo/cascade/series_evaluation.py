@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from mrlayers import metrics
-from zoo.cascade.evaluation import score
+from zoo.cascade.evaluation import panels, score
 from zoo.files import installed, written_whole
 
 WHOLE = "PSNR of the series (complex-max)"
@@ -40,20 +40,14 @@ def report(truth, zero_filled, reconstruction):
 def write_results(folder, truth, zero_filled, reconstruction, name, title):
     """Writes `name.csv` with all scores, `name.png` and `name.gif` of the first series; returns what was written, to read."""
     write_csv(os.path.join(folder, name + ".csv"), truth, zero_filled, reconstruction)
-    written, absent = [name + ".csv"], []
+    written = [name + ".csv"]
     first = truth[0], zero_filled[0], reconstruction[0]
     if installed("matplotlib"):
         draw(os.path.join(folder, name + ".png"), *first, title=title)
         written.append(name + ".png")
-    else:
-        absent.append("no figure without matplotlib")
-    if installed("PIL"):
-        write_film(os.path.join(folder, name + ".gif"), *first)
-        written.append(name + ".gif")
-    else:
-        absent.append("no film without Pillow")
-    text = "{} in {}".format(", ".join(written), folder)
-    return "; ".join([text] + absent) + (": `pip install mrlayers[plots]`" if absent else "")
+    write_film(os.path.join(folder, name + ".gif"), *first)
+    text = "{} in {}".format(", ".join(written + [name + ".gif"]), folder)
+    return text if installed("matplotlib") else text + "; no figure without matplotlib: `pip install mrlayers[plots]`"
 
 
 def write_csv(path, truth, zero_filled, reconstruction):
@@ -77,13 +71,6 @@ def write_csv(path, truth, zero_filled, reconstruction):
 def moving_column(series):
     """Index along the width where magnitudes change most over time."""
     return int(np.argmax(np.abs(series).std(axis=0).sum(axis=0)))
-
-
-def panels(truth, zero_filled, reconstruction):
-    """Magnitudes and the error fivefold, of the peak of the truth, in 0..1: four arrays like `truth`."""
-    peak = np.abs(truth).max()
-    shown = [np.abs(truth), np.abs(zero_filled), np.abs(reconstruction), 5 * np.abs(reconstruction - truth)]
-    return [np.clip(array / peak, 0, 1) for array in shown]
 
 
 def draw(path, truth, zero_filled, reconstruction, title=""):
@@ -127,7 +114,7 @@ def write_film(path, truth, zero_filled, reconstruction, seconds=1.5):
     from PIL import Image
 
     if truth is None:
-        peak = np.abs(reconstruction).max()
+        peak = np.abs(reconstruction).max() or 1.0
         shown = [np.clip(np.abs(series) / peak, 0, 1) for series in (zero_filled, reconstruction)]
     else:
         shown = panels(truth, zero_filled, reconstruction)

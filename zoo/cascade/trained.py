@@ -44,24 +44,23 @@ def series_network(
 
 
 def settings_of(weights):
-    """What `series_network` needs to know of the network that a file of weights is of, without reading its tensors.
+    """What `series_network` needs to know of the network that a file of weights is of.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: a file of neither a run of `train_dynamic.py` nor of the authors.
     """
-    if existing(weights).lower().endswith(TORCH_FILES):
-        return dict(PUBLISHED["crnn"])
-    names = set(read_arrays(weights))
-    if "arr_0" in names:
-        return dict(PUBLISHED["static"])
-    if any(name.startswith("bcrnn.") for name in names):
-        return dict(PUBLISHED["crnn"])
+    published = _published(weights)
+    if published:
+        return dict(PUBLISHED[published])
     begun = read_arguments(weights)
     if "model" not in begun:
         expected = "`weights` must lie beside the `arguments.json` of their run, or be a file of the authors"
         raise refusal(expected, weights, "best.npz in the folder of a run of train_dynamic.py")
-    return {name: begun[name] for name in ("model", "cascades", "convolutions", "filters", "distances") if name in begun}
+    settings = {name: begun[name] for name in ("model", "cascades", "convolutions", "filters")}
+    if begun["model"] == "sharing" and not begun["periodic"]:
+        settings["boundary"] = "clipped"
+    return settings
 
 
 def trained_series_network(weights, series_shape, mask_shape=None, **options):
@@ -69,8 +68,14 @@ def trained_series_network(weights, series_shape, mask_shape=None, **options):
 
     A network that was trained with patches or with other numbers of frames fits series of any size.
     """
-    settings = settings_of(weights)
-    model = series_network(series_shape=series_shape, mask_shape=mask_shape, **dict(settings, **options))
-    published = settings in PUBLISHED.values() and not read_arguments(weights)
-    (load_published if published else training.load_weights)(model, weights)
+    model = series_network(series_shape=series_shape, mask_shape=mask_shape, **dict(settings_of(weights), **options))
+    (load_published if _published(weights) else training.load_weights)(model, weights)
     return model
+
+
+def _published(weights):
+    """Which network of `PUBLISHED` a file of the authors is of; `None` for others."""
+    if existing(weights).lower().endswith(TORCH_FILES):
+        return "crnn"
+    names = set(read_arrays(weights))
+    return "static" if "arr_0" in names else "crnn" if any(name.startswith("bcrnn.") for name in names) else None

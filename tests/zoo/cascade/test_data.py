@@ -753,3 +753,15 @@ def test_refuses_a_mask_function_that_changes_its_mind_and_an_epoch_below_zero()
     assert len(collect(loader.epoch(0))[0]) == 4
     assert "`mask_function` must" in refusal(next, loader.epoch(1))
     assert "`index` must be" in refusal(loader.epoch, -1)
+
+
+def test_lines_of_frames():
+    drawn = data.lines_of_frames("random", (6, 20, 24), 2.5, 4)(seed=[1, 2])
+    np.testing.assert_array_equal(drawn, sampling.cartesian_mask((6, 20, 24), 2.5, 4, seed=[1, 2]))
+    lattice = data.lines_of_frames("shear", (6, 20, 24), 4.0, 2)(seed=3)
+    np.testing.assert_array_equal(lattice, sampling.kt_shear_mask((6, 20, 24), 4, 2, seed=3))
+    with pytest.raises(ValueError, match="`pattern` must be one of 'random', 'shear'. Received: 'spiral'"):
+        data.lines_of_frames("spiral", (6, 20, 24), 4, 2)
+    for acceleration in (2.5, float("nan"), float("inf")):
+        message = refusal(data.lines_of_frames, "shear", (6, 20, 24), acceleration, 2)
+        assert "`acceleration` must be a whole number for a lattice" in message

@@ -61,16 +61,21 @@ def test_masks_may_lack_axes(folder, mask, axes, shape):
 
 
 @pytest.mark.parametrize("peak", [1.0, 4.0])
-def test_the_network_sees_the_peak_and_the_unit_comes_back(folder, peak):
-    found, mask = load_measurement("kspace.npy", "mask.npy")
+def test_the_network_sees_the_peak_and_the_unit_comes_back(peak):
+    """Of a still series whose frames have measured all lines together, the peak of the truth is known."""
+    still = np.repeat(TRUTH[:1, :1], 3, axis=1)
+    mask = np.array([line % 3 == frame for frame in range(3) for line in range(9)], "float32").reshape(1, 3, 9, 1, 1)
     model = Identity()
-    zero_filled, result = reconstruct(model, found, mask, peak)
-    np.testing.assert_allclose(zero_filled, np.fft.ifft2(found, norm="ortho"), atol=1e-5)
+    zero_filled, result = reconstruct(model, np.fft.fft2(still, norm="ortho") * mask[..., 0], mask, peak)
     np.testing.assert_allclose(result, zero_filled, atol=1e-5)
-    assert np.abs(to_complex(model.inputs["image"])).max() == pytest.approx(peak, rel=1e-5)
-    np.testing.assert_allclose(
-        np.fft.fft2(to_complex(model.inputs["image"]), norm="ortho"), to_complex(model.inputs["kspace"]), atol=1e-5
-    )
+    seen = to_complex(model.inputs["image"])
+    np.testing.assert_allclose(seen[0], zero_filled[0] * peak / np.abs(still).max(), atol=1e-5)
+    np.testing.assert_allclose(np.fft.fft2(seen, norm="ortho"), to_complex(model.inputs["kspace"]), atol=1e-5)
+
+
+def test_a_series_of_zeros_stays_zero():
+    kspace = np.zeros((1, 3, 9, 8), np.complex64)
+    assert not reconstruct(Identity(), kspace, np.ones((1, 3, 9, 1, 1), "float32"))[1].any()
 
 
 def test_files_come_back(folder):
@@ -111,5 +116,8 @@ def test_refuses_nothing_measured_and_nothing_there(folder):
     np.save("line.npy", LINES[0])
     with pytest.raises(ValueError, match="`kspace` must hold a sample that is not zero where `mask` is 1"):
         load_measurement("empty.npy", "line.npy")
+    np.save("magnitude.npy", np.abs(kspace()))
+    with pytest.raises(ValueError, match="`kspace` must hold complex numbers. Received: float32 in magnitude.npy"):
+        load_measurement("magnitude.npy", "line.npy")
     with pytest.raises(FileNotFoundError, match="`path` must exist"):
         load_measurement("absent.npy", "mask.npy")

@@ -51,7 +51,7 @@ def test_writes_table_figure_and_film(tmp_path):
 def test_says_what_is_not_installed(tmp_path, monkeypatch):
     monkeypatch.setattr(series_evaluation, "installed", lambda module: False)
     said = series_evaluation.write_results(str(tmp_path), TRUTH, WORSE, BETTER, "test", "a title")
-    assert said.startswith("test.csv in") and "no figure without matplotlib; no film without Pillow: `pip install" in said
+    assert said == "test.csv, test.gif in %s; no figure without matplotlib: `pip install mrlayers[plots]`" % tmp_path
 
 
 def test_column_that_moves_most():
