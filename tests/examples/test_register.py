@@ -105,6 +105,7 @@ def test_takes_arrays_and_draws(register, monkeypatch):
     assert pathlib.Path("a.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_refinement_comes_closer(register, capsys):
     training.save_weights(shifting((24, 24), (0, 0)), "start.npz")
     pair = random_pair((24, 24), seed=1)

@@ -69,7 +69,7 @@ def test_full_mask_returns_the_data(shared):
     assert relative_error(result, image) < 1e-5
 
 
-@pytest.mark.parametrize("acceleration", [3, 4])
+@pytest.mark.parametrize("acceleration", [pytest.param(3, marks=pytest.mark.slow), 4])
 def test_published_weights_gain_on_real_images(shared, acceleration):
     """Chest images, which the weights have never seen. Measured over all 100: see the README."""
     images = load_images(shared("data/chest/images.npz"))[::25]

@@ -45,7 +45,9 @@ def test_valid_network_equals_the_whole_image(tile, overlap, batch_size):
     np.testing.assert_allclose(result, whole[:37, :46], atol=1e-5 * np.abs(whole).max())
 
 
-@pytest.mark.parametrize("up, margin", [("transpose2", 24), ("transpose3", 28), ("nearest", 28)])
+@pytest.mark.parametrize(
+    "up, margin", [("transpose2", 24), pytest.param("transpose3", 28, marks=pytest.mark.slow), ("nearest", 28)]
+)
 def test_same_network_equals_the_whole_image(up, margin):
     """At depth 2: the margin holds off the zeros that padding puts beyond a tile, and no smaller multiple of 4 does."""
     image = picture(41, 50, 1)

@@ -211,6 +211,7 @@ def test_learns_one_image_by_heart(options):
     assert losses[-1] < 0.3 * losses[0]
 
 
+@pytest.mark.slow
 def test_dropout_in_training_only(tmp_path):
     """Inference is repeatable; with a learning rate of 0 the loss of a step still changes from step to step."""
     x = image(188, 188, 1)

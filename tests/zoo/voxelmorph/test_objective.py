@@ -114,7 +114,7 @@ def test_labels_are_warped_linearly():
         (voxelmorph, (14,), dict()),
         (voxelmorph, (9, 14), dict(similarity="ncc")),
         (voxelmorph, (6, 7, 9), dict()),
-        (voxelmorph_diffeomorphic, (6, 7, 9), dict()),
+        pytest.param(voxelmorph_diffeomorphic, (6, 7, 9), dict(), marks=pytest.mark.slow),
     ],
 )
 def test_training_lowers_the_loss(make, volume_shape, options):

@@ -20,7 +20,7 @@ def shuffled(model, scale):
     return model
 
 
-@pytest.mark.parametrize("similarity", ["mse", "ncc"])
+@pytest.mark.parametrize("similarity", ["mse", pytest.param("ncc", marks=pytest.mark.slow)])
 def test_finds_a_shift(similarity):
     """Two voxels along the first axis, from a displacement of zero."""
     moving, fixed = blob((12, 11), (22, 23)), blob((10, 11), (22, 23))
