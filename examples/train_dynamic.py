@@ -159,14 +159,16 @@ def read(options):
                 "Try `--frames`.".format(*(loaded.shape[1:3] + test.shape[1:3]))
             )
     elif len(loaded) == 1 and options.patch_width:
-        test = loaded[..., 6 * loaded.shape[-1] // 8 :]
+        print("One series: a quarter of its columns is to test")
+        columns = 3 * loaded.shape[-1] // 4
+        loaded, test = loaded[..., :columns], loaded[..., columns:]
     else:
         held_out = max(1, len(loaded) // 5)
         loaded, test = loaded[:-held_out], loaded[-held_out:]
     if len(loaded) == 1 and options.patch_width:
-        print("One series: its columns are split, five eighths to train, one to validate, two to test")
-        first, second = 5 * loaded.shape[-1] // 8, 6 * loaded.shape[-1] // 8
-        return patches(loaded[..., :first], options), patches(loaded[..., first:second], options), test
+        print("One series to train and to validate with: a sixth of its columns is to validate")
+        columns = 5 * loaded.shape[-1] // 6
+        return patches(loaded[..., :columns], options), patches(loaded[..., columns:], options), test
     if len(loaded) < 2:
         raise ValueError(
             "`--data` must hold a series to train with and one to validate, and one to test unless there is `--test-data`. "
@@ -205,7 +207,12 @@ def arguments():
         help="series are more or less than one heart beat: no time is rolled or reversed, sharing ends with them; phantoms breathe",
     )
     add("--acceleration", type=float, default=6.0, help="lines in a frame over lines measured (default: %(default)s)")
-    add("--pattern", choices=data.PATTERNS, default="random", help="of the lines: drawn for each frame, or a lattice that moves up")
+    add(
+        "--pattern",
+        choices=data.PATTERNS,
+        default="random",
+        help="of the lines: drawn for each frame, or a lattice that moves up",
+    )
     add(
         "--center-lines",
         type=int,

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 import scripts
 
-pytest.importorskip("pooch")
+pytest.importorskip("pooch", reason="pooch, which downloads, is not installed")
 
 NAMES = ("train-volume.tif", "train-labels.tif", "test-volume.tif")
 PAGES = np.random.RandomState(0).randint(0, 256, (3, 4, 60, 50)).astype(np.uint8)

@@ -83,7 +83,7 @@ def test_registers_from_file_to_file(register, capsys):
 
 
 def test_itk_moves_the_image_as_we_do(register):
-    sitk = pytest.importorskip("SimpleITK")
+    sitk = pytest.importorskip("SimpleITK", reason="SimpleITK, the oracle, is not installed")
     register(COMMAND + "--warp out/warp.nii.gz")
     field = sitk.ReadImage("out/warp.nii.gz", sitk.sitkVectorFloat64)
     images = [sitk.ReadImage(name) for name in ("moving.nii.gz", "fixed.nii.gz")]
@@ -93,7 +93,7 @@ def test_itk_moves_the_image_as_we_do(register):
 
 
 def test_takes_arrays_and_draws(register, monkeypatch):
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="figures need matplotlib, which is not installed")
     pair = random_pair((20, 24), seed=1)
     np.savez("moving.npz", vol=pair.moving)
     np.savez("fixed.npz", vol_data=pair.fixed)

@@ -99,7 +99,7 @@ def test_strips_of_one_series_from_given_weights(folder, capsys):
     line = SMALL + "--model sharing --epochs 1 --not-periodic --pattern shear "
     run("train_dynamic", line + "--data one.npy --axes thw --patch-width 8 --output first")
     printed = capsys.readouterr().out
-    assert "One series: its columns are split" in printed
+    assert "One series: a quarter of its columns is to test" in printed and "a sixth of its columns is to validate" in printed
     assert "9 series of 3 frames of 20x8 to train, 1 to validate, 1 to test" in printed
     run("train_dynamic", line + "--data hearts.npz --axes hwnt --test-data hearts.npz --weights first/last.npz --output second")
     assert "3 series of 3 frames of 20x24 to train, 1 to validate, 4 to test" in capsys.readouterr().out

@@ -90,7 +90,7 @@ def test_moves_landmarks(mover, space):
 
 
 def test_itk_moves_landmarks_as_we_do(mover):
-    sitk = pytest.importorskip("SimpleITK")
+    sitk = pytest.importorskip("SimpleITK", reason="SimpleITK, the oracle, is not installed")
     transform = sitk.DisplacementFieldTransform(sitk.ReadImage("warp.nii.gz", sitk.sitkVectorFloat64))
     start = points.voxels_to_points(np.array([[4, 5, 6], [7.25, 6.5, 3.75]]), AFFINE, "lps")
     points.write_points("points.csv", start, points.read_points("points.csv"))

@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mrlayers.metrics import psnr
 from runtime import random, to_complex
@@ -30,8 +31,7 @@ def test_report_says_what_was_gained_and_what_was_lost():
 
 
 def test_writes_table_figure_and_film(tmp_path):
-    pytest.importorskip("matplotlib")
-    image = pytest.importorskip("PIL.Image")
+    pytest.importorskip("matplotlib", reason="figures need matplotlib, which is not installed")
     said = series_evaluation.write_results(str(tmp_path), TRUTH, WORSE, BETTER, "test", "a title")
     assert said == "test.csv, test.png, test.gif in %s" % tmp_path
     with open(str(tmp_path / "test.csv"), newline="") as file:
@@ -42,9 +42,9 @@ def test_writes_table_figure_and_film(tmp_path):
     assert float(rows[-2]["SSIM (magnitude-max), reconstruction"]) == pytest.approx(
         whole["SSIM (magnitude-max)"][0].mean(), rel=1e-5
     )
-    with image.open(str(tmp_path / "test.gif")) as film:
+    with Image.open(str(tmp_path / "test.gif")) as film:
         assert film.n_frames == 5 and film.size == (4 * 16 * 8, 18 * 8) and film.info["loop"] == 0
-    with image.open(str(tmp_path / "test.png")) as figure:
+    with Image.open(str(tmp_path / "test.png")) as figure:
         assert min(figure.size) > 300
 
 

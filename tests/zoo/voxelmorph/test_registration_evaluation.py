@@ -223,7 +223,7 @@ def test_network_of_the_authors(shared):
 
 @pytest.fixture(params=["neurite", "matplotlib"])
 def plots(request, monkeypatch):
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="figures need matplotlib, which is not installed")
     if request.param == "matplotlib":
         monkeypatch.setattr(figures, "neurite_plots", lambda: None)
     elif figures.neurite_plots() is None:
@@ -243,7 +243,7 @@ def test_figures_are_pictures(folder, plots, shape):
 
 def test_arrows_point_down_and_right_with_and_without_neurite(monkeypatch):
     """A displacement of (+1 row, +2 columns) everywhere, as matplotlib's quiver holds it."""
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="figures need matplotlib, which is not installed")
     field = np.broadcast_to(np.array([1.0, 2.0]), (4, 5, 2))
     for plots in (figures.neurite_plots(), None):
         monkeypatch.setattr(figures, "neurite_plots", lambda: plots)

@@ -63,7 +63,7 @@ def save_image(path, array, affine):
 
 def resampled_by_itk(folder, moving, moving_affine, fixed_shape, affine):
     """`warp.nii.gz` applied to `moving` by SimpleITK, both read from files, onto the grid of a fixed image."""
-    sitk = pytest.importorskip("SimpleITK")
+    sitk = pytest.importorskip("SimpleITK", reason="SimpleITK, the oracle, is not installed")
     save_image(folder / "moving.nii.gz", moving, moving_affine)
     save_image(folder / "fixed.nii.gz", np.zeros(fixed_shape, "float32"), affine)
     field = sitk.ReadImage(str(folder / "warp.nii.gz"), sitk.sitkVectorFloat64)
@@ -145,14 +145,14 @@ def test_reads_the_fields_of_others(tmp_path, code, sign):
     nibabel.save(image, str(tmp_path / "other.nii"))
     read = warps.read_warp(str(tmp_path / "other.nii"))
     np.testing.assert_allclose(read.displacement, world @ np.linalg.inv(GRIDS["sagittal"][:3, :3]).T, atol=1e-5)
-    sitk = pytest.importorskip("SimpleITK")
+    sitk = pytest.importorskip("SimpleITK", reason="SimpleITK, the oracle, is not installed")
     if code == 1007 or sitk.Version_MajorVersion() * 100 + sitk.Version_MinorVersion() >= 203:
         itk = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "other.nii"))).transpose(2, 1, 0, 3)
         np.testing.assert_allclose(itk * [-1, -1, 1], world, atol=1e-5)
 
 
 def test_reads_what_itk_writes(tmp_path):
-    sitk = pytest.importorskip("SimpleITK")
+    sitk = pytest.importorskip("SimpleITK", reason="SimpleITK, the oracle, is not installed")
     displacement = smooth_displacement()
     warps.write_warp(str(tmp_path / "warp.nii.gz"), displacement, GRIDS["oblique"])
     sitk.WriteImage(sitk.ReadImage(str(tmp_path / "warp.nii.gz")), str(tmp_path / "again.nii"))
