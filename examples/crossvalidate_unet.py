@@ -20,7 +20,7 @@ import numpy as np
 
 from mrlayers.checks import refusal
 from zoo.files import written_whole
-from zoo.runs import require_folder
+from zoo.runs import errors_in_words, require_folder
 from zoo.unet import evaluation
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -30,10 +30,8 @@ OF_THIS_SCRIPT = ("--fold", "--resume", "--test-data", "--test-labels")
 def main():
     parser = arguments()
     options, others = parser.parse_known_args()
-    try:
+    with errors_in_words(parser):
         crossvalidate(options, others)
-    except (ValueError, OSError) as error:
-        parser.exit(2, "{}: {}\n".format(parser.prog, error))
 
 
 def crossvalidate(options, others):

@@ -16,7 +16,7 @@ from zoo.cascade import data, deep_cascade, evaluation, load_published, phantoms
 from zoo.cascade.packed import stored_mask
 from zoo.files import make_folder, read_arrays
 from zoo.images import crop, load_images
-from zoo.runs import read_arguments
+from zoo.runs import errors_in_words, read_arguments
 
 ARCHITECTURE = {"cascades": 5, "convolutions": 5, "filters": 64}
 
@@ -24,10 +24,8 @@ ARCHITECTURE = {"cascades": 5, "convolutions": 5, "filters": 64}
 def main():
     parser = arguments()
     options = parser.parse_args()
-    try:
+    with errors_in_words(parser):
         evaluate(options)
-    except (ValueError, OSError) as error:
-        parser.exit(2, "{}: {}\n".format(parser.prog, error))
 
 
 def evaluate(options):

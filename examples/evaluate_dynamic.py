@@ -14,16 +14,14 @@ from zoo.cascade import data, evaluation, series_evaluation
 from zoo.cascade.hearts import random_hearts
 from zoo.cascade.series import load_series
 from zoo.cascade.trained import settings_of, trained_series_network
-from zoo.runs import require_folder
+from zoo.runs import errors_in_words, require_folder
 
 
 def main():
     parser = arguments()
     options = parser.parse_args()
-    try:
+    with errors_in_words(parser):
         evaluate(options)
-    except (ValueError, OSError) as error:
-        parser.exit(2, "{}: {}\n".format(parser.prog, error))
 
 
 def evaluate(options):

@@ -14,7 +14,7 @@ import argparse
 import functools
 
 from mrlayers.checks import refusal
-from zoo.runs import require_folder
+from zoo.runs import errors_in_words, require_folder
 from zoo.volumes import read_volume, scale_intensity
 from zoo.voxelmorph import cases, evaluation
 from zoo.voxelmorph.network import VARIANTS
@@ -26,10 +26,8 @@ OF_FILES = ("labels", "atlas", "atlas_labels")
 def main():
     parser = arguments()
     options = parser.parse_args()
-    try:
+    with errors_in_words(parser):
         evaluate(options)
-    except (ValueError, OSError) as error:
-        parser.exit(2, "{}: {}\n".format(parser.prog, error))
 
 
 def evaluate(options):

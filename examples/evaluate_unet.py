@@ -12,7 +12,7 @@ scores.csv has a line for each number of each image, with its definition.
 import argparse
 
 from mrlayers.checks import refusal
-from zoo.runs import require_folder
+from zoo.runs import errors_in_words, require_folder
 from zoo.unet import evaluation
 from zoo.unet.cells import random_cells
 from zoo.unet.folds import split_fold
@@ -23,10 +23,8 @@ from zoo.unet.segmenter import Segmenter
 def main():
     parser = arguments()
     options = parser.parse_args()
-    try:
+    with errors_in_words(parser):
         evaluate(options)
-    except (ValueError, OSError) as error:
-        parser.exit(2, "{}: {}\n".format(parser.prog, error))
 
 
 def evaluate(options):

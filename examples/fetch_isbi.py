@@ -20,6 +20,7 @@ import sys
 import zipfile
 
 from zoo.files import make_folder, reader, written_whole
+from zoo.runs import errors_in_words
 
 MIRRORS = (  # an archive that holds the files, or the folder they are in
     "https://downloads.imagej.net/ISBI-2012-challenge.zip",
@@ -39,10 +40,8 @@ def main(arguments=None):
     parser.add_argument("--mirror", action="append", metavar="URL", help="a .zip or a folder to try first; may be repeated")
     parser.add_argument("--timeout", type=float, default=30, help="seconds to wait for an answer; default: %(default)s")
     options = parser.parse_args(arguments)
-    try:
+    with errors_in_words(parser):
         fetch(options.output, (options.mirror or []) + list(MIRRORS), options.timeout)
-    except (ValueError, OSError) as error:
-        parser.exit(2, "{}: {}\n".format(parser.prog, error))
 
 
 def fetch(output, mirrors, timeout):

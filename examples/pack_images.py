@@ -19,15 +19,14 @@ from mrlayers import sampling
 from zoo.cascade import phantoms
 from zoo.cascade.packed import load_mask, write_mask, write_packed
 from zoo.images import load_images
+from zoo.runs import errors_in_words
 
 
 def main(arguments=None):
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
+    with errors_in_words(parser):
         pack(options)
-    except (ValueError, OSError) as error:
-        parser.exit(2, "{}: {}\n".format(parser.prog, error))
 
 
 def pack(options):

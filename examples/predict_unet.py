@@ -15,7 +15,7 @@ import numpy as np
 
 from mrlayers.backend import keras
 from mrlayers.checks import refusal
-from zoo.runs import require_folder
+from zoo.runs import errors_in_words, require_folder
 from zoo.unet.reading import read_images
 from zoo.unet.segmenter import Segmenter
 from zoo.unet.writing import plan_outputs, write_like
@@ -24,10 +24,8 @@ from zoo.unet.writing import plan_outputs, write_like
 def main():
     parser = arguments()
     options = parser.parse_args()
-    try:
+    with errors_in_words(parser):
         predict(options)
-    except (ValueError, OSError) as error:
-        parser.exit(2, "{}: {}\n".format(parser.prog, error))
 
 
 def predict(options):

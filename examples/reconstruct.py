@@ -15,16 +15,14 @@ from mrlayers import sampling
 from zoo.cascade.measurements import OUTPUTS, load_measurement, reconstruct, write_series
 from zoo.cascade.series_evaluation import write_film
 from zoo.cascade.trained import settings_of, trained_series_network
-from zoo.runs import require_outputs
+from zoo.runs import errors_in_words, require_outputs
 
 
 def main():
     parser = arguments()
     options = parser.parse_args()
-    try:
+    with errors_in_words(parser):
         run(options)
-    except (ValueError, OSError) as error:
-        parser.exit(2, "{}: {}\n".format(parser.prog, error))
 
 
 def run(options):

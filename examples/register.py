@@ -16,7 +16,7 @@ import time
 from mrlayers.checks import refusal
 from zoo.files import installed
 from zoo.grids import match_grid
-from zoo.runs import peak_memory, require_outputs
+from zoo.runs import errors_in_words, peak_memory, require_outputs
 from zoo.volumes import VOLUMES, read_labels, read_volume, scale_intensity, write_volume
 from zoo.voxelmorph import evaluation, figures, refine, warps
 from zoo.voxelmorph.cases import Case
@@ -30,10 +30,8 @@ PICTURES = (".png", ".pdf", ".svg", ".jpg")
 def main():
     parser = arguments()
     options = parser.parse_args()
-    try:
+    with errors_in_words(parser):
         register(options)
-    except (ValueError, OSError) as error:
-        parser.exit(2, "{}: {}\n".format(parser.prog, error))
 
 
 def register(options):

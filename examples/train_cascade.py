@@ -22,7 +22,7 @@ from zoo import training
 from zoo.cascade import data, deep_cascade, evaluation, phantoms
 from zoo.cascade.packed import stored_mask
 from zoo.images import crop, load_images
-from zoo.runs import default_folder, refuse_other_arguments, write_arguments
+from zoo.runs import default_folder, errors_in_words, refuse_other_arguments, write_arguments
 
 NOT_OF_THE_RUN = ("output", "resume", "epochs", "checkpoint_every")
 
@@ -30,12 +30,8 @@ NOT_OF_THE_RUN = ("output", "resume", "epochs", "checkpoint_every")
 def main():
     parser = arguments()
     options = parser.parse_args()
-    try:
+    with errors_in_words(parser):
         train(options)
-    except (ValueError, OSError) as error:
-        parser.exit(2, "{}: {}\n".format(parser.prog, error))
-    except FloatingPointError as error:
-        parser.exit(1, "{}: {}\n".format(parser.prog, error))
 
 
 def train(options):

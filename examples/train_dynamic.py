@@ -29,7 +29,7 @@ from zoo.cascade.motion import Motion
 from zoo.cascade.series import cut_patches, load_series
 from zoo.cascade.trained import MODELS, series_network
 from zoo.files import existing
-from zoo.runs import default_folder, refuse_other_arguments, require_folder, write_arguments
+from zoo.runs import default_folder, errors_in_words, refuse_other_arguments, require_folder, write_arguments
 
 NOT_OF_THE_RUN = ("output", "resume", "epochs", "checkpoint_every")
 # Sizes for each model, and the epochs that fit into four minutes.
@@ -47,12 +47,8 @@ def main():
     for name, value in DEMO[options.model].items():
         if vars(options)[name] is None:
             setattr(options, name, value)
-    try:
+    with errors_in_words(parser):
         train(options)
-    except (ValueError, OSError) as error:
-        parser.exit(2, "{}: {}\n".format(parser.prog, error))
-    except FloatingPointError as error:
-        parser.exit(1, "{}: {}\n".format(parser.prog, error))
 
 
 def train(options):

@@ -24,7 +24,15 @@ from mrlayers.backend import keras
 from mrlayers.checks import refusal
 from zoo import training
 from zoo.optimizers import adam
-from zoo.runs import default_folder, peak_memory, read_arguments, refuse_other_arguments, require_folder, write_arguments
+from zoo.runs import (
+    default_folder,
+    errors_in_words,
+    peak_memory,
+    read_arguments,
+    refuse_other_arguments,
+    require_folder,
+    write_arguments,
+)
 from zoo.unet import evaluation, figures
 from zoo.unet.borders import border_weights
 from zoo.unet.cells import random_cells
@@ -44,12 +52,8 @@ CELLS = (192, 192)
 def main():
     parser = arguments()
     options = parser.parse_args()
-    try:
+    with errors_in_words(parser):
         train(options)
-    except (ValueError, OSError) as error:
-        parser.exit(2, "{}: {}\n".format(parser.prog, error))
-    except FloatingPointError as error:
-        parser.exit(1, "{}: {}\n".format(parser.prog, error))
 
 
 def train(options):

@@ -21,7 +21,7 @@ from mrlayers import backend
 from mrlayers.backend import keras
 from mrlayers.checks import refusal
 from zoo import training
-from zoo.runs import default_folder, refuse_other_arguments, require_folder, write_arguments
+from zoo.runs import default_folder, errors_in_words, refuse_other_arguments, require_folder, write_arguments
 from zoo.volumes import scale_intensity
 from zoo.voxelmorph import cases, compile_registration, evaluation, field_shape, figures
 from zoo.voxelmorph.brains import random_brains
@@ -38,12 +38,8 @@ DEMO = {"epochs": 60, "batch_size": 4, "learning_rate": 1e-3}
 def main():
     parser = arguments()
     options = parser.parse_args()
-    try:
+    with errors_in_words(parser):
         train(options)
-    except (ValueError, OSError) as error:
-        parser.exit(2, "{}: {}\n".format(parser.prog, error))
-    except FloatingPointError as error:
-        parser.exit(1, "{}: {}\n".format(parser.prog, error))
 
 
 def train(options):

@@ -20,6 +20,7 @@ from mrlayers import ComposeTransform, InvertDisplacement, PointTransformer, Spa
 from mrlayers.backend import keras
 from mrlayers.checks import refusal
 from zoo.grids import match_grid
+from zoo.runs import errors_in_words
 from zoo.volumes import Volume, read_labels, read_volume, write_volume
 from zoo.voxelmorph import points, warps
 
@@ -27,10 +28,8 @@ from zoo.voxelmorph import points, warps
 def main(arguments=None):
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
+    with errors_in_words(parser):
         move_image(options) if options.image else move_points(options)
-    except (ValueError, OSError) as error:
-        parser.exit(2, "{}: {}\n".format(parser.prog, error))
 
 
 def move_image(options):

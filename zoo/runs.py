@@ -1,5 +1,6 @@
-"""What scripts share: the folder of a run, the arguments it began with, and outputs that are known to work before work begins."""
+"""What scripts share: errors in words, the folder of a run and its arguments, and outputs that are known to work before work begins."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -8,6 +9,17 @@ import tempfile
 
 from mrlayers.checks import refusal
 from zoo.files import written_whole
+
+
+@contextlib.contextmanager
+def errors_in_words(parser):
+    """Ends a script with its one sentence instead of a traceback: status 2 for what it refuses, 1 for numbers that went astray."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        parser.exit(2, "{}: {}\n".format(parser.prog, error))
+    except FloatingPointError as error:
+        parser.exit(1, "{}: {}\n".format(parser.prog, error))
 
 
 def default_folder(name, resume):

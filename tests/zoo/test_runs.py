@@ -1,11 +1,13 @@
 """What scripts share: folders of runs, their arguments, and outputs that are known to work."""
 
+import argparse
 import os
 import pathlib
 
 import pytest
 
 from zoo.runs import (
+    errors_in_words,
     default_folder,
     peak_memory,
     read_arguments,
@@ -85,3 +87,16 @@ def test_refuses_a_folder_that_is_a_file():
 
 def test_peak_memory_is_plausible():
     assert peak_memory() is None or 0.01 < peak_memory() < 1000
+
+
+@pytest.mark.parametrize(
+    "error, status", [(ValueError("`a` must"), 2), (FileNotFoundError("`b` must"), 2), (FloatingPointError("the loss"), 1)]
+)
+def test_errors_in_words(capsys, error, status):
+    with pytest.raises(SystemExit) as ended:
+        with errors_in_words(argparse.ArgumentParser(prog="script.py")):
+            raise error
+    assert ended.value.code == status and capsys.readouterr().err == "script.py: %s\n" % error
+    with pytest.raises(KeyError):
+        with errors_in_words(argparse.ArgumentParser()):
+            raise KeyError("a defect keeps its traceback")
