@@ -8,6 +8,8 @@ import os
 import resource
 import time
 
+import numpy as np
+
 from mrlayers.backend import RUNTIME, keras
 
 
@@ -20,19 +22,23 @@ def ready(function, arrays, gradient, to=(0,), upstream=1, runtime=RUNTIME):
 
 
 def compare(reference, candidates, seconds=4.0):
-    """Best time of each function, taken in turns so that the machine is the same for all; returns `(reference, [candidates])`."""
-    functions = [reference] + list(candidates)
+    """Best time of each function; returns `(reference, [candidates])`."""
+    best = turns([reference] + list(candidates), seconds).min(axis=0)
+    return best[0], list(best[1:])
+
+
+def turns(functions, seconds):
+    """Times of the functions, taken in turns so that the machine is the same for all: an array (turns, functions)."""
     for function in functions:
         function()
-    best = [float("inf")] * len(functions)
-    begin, rounds = time.perf_counter(), 0
-    while rounds < 2 or time.perf_counter() - begin < seconds:
-        for index, function in enumerate(functions):
+    begin, times = time.perf_counter(), []
+    while len(times) < 2 or time.perf_counter() - begin < seconds:
+        times.append([])
+        for function in functions:
             start = time.perf_counter()
             function()
-            best[index] = min(best[index], time.perf_counter() - start)
-        rounds += 1
-    return best[0], best[1:]
+            times[-1].append(time.perf_counter() - start)
+    return np.array(times)
 
 
 class Apart:

@@ -26,7 +26,8 @@ def _import_tensorflow():
 
 tf = _import_tensorflow()
 
-from tensorflow.python.keras.engine import base_layer_utils  # noqa: E402  (TensorFlow is checked first)
+from tensorflow.python.autograph.core import config as autograph  # noqa: E402  (TensorFlow is checked first)
+from tensorflow.python.keras.engine import base_layer_utils  # noqa: E402
 
 from mrlayers.backend import tensorflow_kernels, tensorflow_warping, tf1_layers, tf1_optimizers, tf1_ops as ops  # noqa: E402
 
@@ -34,6 +35,9 @@ RUNTIME = "tensorflow1"
 FASTEST_FOURIER_ENGINE = "matmul"
 SAVED_MODEL_SUFFIX = ".h5"
 COMPILE_OPTIONS = {}
+
+# No layer here has control flow for AutoGraph to rewrite, and rewriting takes a second and 60 MB before a network is built.
+autograph.CONVERSION_RULES = tuple(autograph.DoNotConvert(name) for name in ("mrlayers", "zoo")) + autograph.CONVERSION_RULES
 
 
 def _register_keras_serializable(package="Custom", name=None):

@@ -93,9 +93,9 @@ class ConvBlock(keras.layers.Layer):
                 self.normalization_layers.append(self.normalized("normalization%d" % index, shape))
         leaky = self.activation == "leaky_relu"
         activation = keras.layers.LeakyReLU if leaky else keras.layers.Activation
-        self.activation_layer = activation(0.2 if leaky else self.activation, **self.inner_options())
+        self.activation_layer = built(activation(0.2 if leaky else self.activation, **self.inner_options()), shape)
         if self.dropout:
-            self.dropout_layer = keras.layers.Dropout(self.dropout, **self.inner_options())
+            self.dropout_layer = built(keras.layers.Dropout(self.dropout, **self.inner_options()), shape)
         super().build(input_shape)
 
     def call(self, inputs, training=None):

@@ -43,7 +43,7 @@ class DownBlock(ConvBlock):
 
     def build(self, input_shape):
         pooled = _pooled(backend.static_shape(input_shape))
-        self.pooling_layer = keras_layer("MaxPooling%dD", pooled)(2, **self.inner_options())
+        self.pooling_layer = built(keras_layer("MaxPooling%dD", pooled)(2, **self.inner_options()), input_shape)
         super().build(pooled)
 
     def call(self, inputs, training=None):
@@ -102,15 +102,19 @@ class UpBlock(ConvBlock):
         if self.up == "nearest":
             convolution = keras_layer("Conv%dD", x)(self.filters, 3, padding=self.padding, **weights)
             repeated = x[:1] + tuple(size and 2 * size for size in x[1:-1]) + x[-1:]
-            self.up_layers = [keras_layer("UpSampling%dD", x)(2, **self.inner_options()), built(convolution, repeated)]
+            repetition = keras_layer("UpSampling%dD", x)(2, **self.inner_options())
+            self.up_layers = [built(repetition, x), built(convolution, repeated)]
         else:
             kernel_size = 2 if self.up == "transpose2" else 3
             self.up_layers = [built(keras_layer("Conv%dDTranspose", x)(self.filters, kernel_size, 2, "valid", **weights), x)]
         if self.up == "transpose3":
             # Not padding="same", which older releases of Keras 3 place differently on PyTorch.
-            self.up_layers.append(keras_layer("Cropping%dD", x)(((0, 1),) * (len(x) - 2), **self.inner_options()))
-        self.merging_layer = CropConcatenate(**self.inner_options())
-        super().build(self._merged(x, skip))
+            larger = x[:1] + tuple(size and 2 * size + 1 for size in x[1:-1]) + (self.filters,)
+            cropping = keras_layer("Cropping%dD", x)(((0, 1),) * (len(x) - 2), **self.inner_options())
+            self.up_layers.append(built(cropping, larger))
+        merged = self._merged(x, skip)
+        self.merging_layer = built(CropConcatenate(**self.inner_options()), [merged[:-1] + (self.filters,), skip])
+        super().build(merged)
 
     def call(self, inputs, training=None):
         x, skip = require_two(inputs, "[x, skip]")
