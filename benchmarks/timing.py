@@ -46,21 +46,20 @@ class Apart:
 
     Args:
         make: what makes the object there, at the top level of a module; `arguments` are its own.
-        runtime: another runtime of Keras 3, such as `"jax"`; `None` is the same as here.
+        environment: more environment variables for it, such as another `KERAS_BACKEND`.
         memory: GB that the process may hold; with more it is stopped, and `call` raises `RuntimeError`.
     """
 
-    def __init__(self, make, *arguments, runtime=None, memory=float("inf")):
-        here = os.environ.get("KERAS_BACKEND")
-        if runtime is not None:
-            os.environ["KERAS_BACKEND"] = runtime
+    def __init__(self, make, *arguments, environment=(), memory=float("inf")):
+        here = dict(os.environ)
+        os.environ.update(environment)
         spawn = multiprocessing.get_context("spawn")
         self._connection, other = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(other, make, arguments), daemon=True)
         self._process.start()
         self._memory = memory
-        if runtime is not None:
-            os.environ.pop("KERAS_BACKEND") if here is None else os.environ.update(KERAS_BACKEND=here)
+        os.environ.clear()
+        os.environ.update(here)
 
     def call(self, name, *arguments):
         """What a method of the object returns."""

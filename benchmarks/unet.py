@@ -84,7 +84,9 @@ def against_monai(name, filters, normalization, options):
     sides, counts = {}, {}
     for runtime in ("torch", "tensorflow", "jax"):
         if importlib.util.find_spec(runtime):
-            side = Apart(Network, "ours", name, filters, normalization, runtime=runtime, memory=options.memory)
+            side = Apart(
+                Network, "ours", name, filters, normalization, environment={"KERAS_BACKEND": runtime}, memory=options.memory
+            )
             sides["{}, {} filters on {}".format(name, filters, runtime)] = side
             counts[side.call("parameters")] = runtime
     (count,) = counts

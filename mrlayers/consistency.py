@@ -39,7 +39,7 @@ class DataConsistency(keras.layers.Layer):
         trainable: learn the weight, starting from `data_weight` (above 0). It is stored as the inverse of softplus and so can
             never be negative, whatever the optimizer does.
         centered: `True` when zero frequency of `kspace` and `mask` is in the middle, `False` when it is at index 0.
-        engine: `"auto"`, `"fft"` or `"matmul"`, see `FFT`.
+        engine: `"auto"`, `"fft"`, `"matmul"` or `"split"`, see `FFT`.
         reference: `"kspace"`: the second input is measured k-space. `"image"`: it is the inverse transform of that (the
             zero-filled image). Where `mask` is 0 k-space must be finite, but its values do not matter.
 

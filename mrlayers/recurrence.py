@@ -97,7 +97,7 @@ class ConvRecurrent2D(keras.layers.Layer):
         convolution = keras.layers.Conv2D(
             self.filters, self.kernel_size, padding="same", kernel_initializer=initializer, name=name, **options
         )
-        return built(convolution, frame)
+        return built(backend.without_copies(convolution), frame)
 
     def _sum_of_convolutions(self, inputs):
         """Of all frames at once: what each contributes by itself does not wait for the frame before."""

@@ -152,7 +152,7 @@ class DataSharing(keras.layers.Layer):
         domain: `"kspace"`: input and output are k-space. `"image"`: they are images, transformed to k-space and back along the
             axes that the mask depends on.
         centered: for images: `True` when zero frequency of `mask` is in the middle, `False` when it is at index 0.
-        engine: for images: `"auto"`, `"fft"` or `"matmul"`, see `FFT`.
+        engine: for images: `"auto"`, `"fft"`, `"matmul"` or `"split"`, see `FFT`.
 
     Call arguments:
         inputs: one list `[series, mask]`. No gradient flows to `mask`.

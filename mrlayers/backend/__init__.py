@@ -7,7 +7,9 @@ served by TensorFlow 1.15.0. What a generation must provide:
 - `RUNTIME`: `"tensorflow1"`, `"tensorflow"`, `"jax"` or `"torch"`, for reports and for the table of measured choices;
 - `FASTEST_FOURIER_ENGINE`: what `engine="auto"` means here (measured: `benchmarks/data_consistency.py`);
 - `fourier(x, axes, inverse)`, `fourier_projection(x, mask, axes)`: complex FFT kernels on (real, imaginary) pairs;
+- `matrix_product(rows, matrix)`: a tensor times a NumPy array, in the precision of the tensor also on devices that would halve it;
 - `fused(function)`: the same function, as a compiled region of its own where that is faster;
+- `without_copies(layer)`: a convolution layer, which from now on takes no copies of its input where Keras would;
 - `sample(volume, where, first)`: linear interpolation, with fast gradients to both (see `tensorflow_warping.py`);
 - `constant(array)`: a NumPy array as a tensor, one per graph however often it is asked for;
 - `dtype_name(x)`: such as `"float32"`;
@@ -47,6 +49,7 @@ fourier = _generation.fourier
 fourier_projection = _generation.fourier_projection
 fused = _generation.fused
 sample = _generation.sample
+matrix_product = _generation.matrix_product
 in_train_phase = _generation.in_train_phase
 set_precision = _generation.set_precision
 set_seed = _generation.set_seed
@@ -55,6 +58,7 @@ constant = _generation.constant
 dtype_name = _generation.dtype_name
 static_shape = _generation.static_shape
 training_state = _generation.training_state
+without_copies = _generation.without_copies
 
 __all__ = [
     "COMPILE_OPTIONS",
@@ -69,6 +73,7 @@ __all__ = [
     "fused",
     "in_train_phase",
     "keras",
+    "matrix_product",
     "ops",
     "sample",
     "set_precision",
@@ -76,4 +81,5 @@ __all__ = [
     "set_training_state",
     "static_shape",
     "training_state",
+    "without_copies",
 ]

@@ -54,7 +54,7 @@ if RUNTIME == "jax":
     from mrlayers.backend.jax_kernels import fourier, fourier_projection
     from mrlayers.backend.jax_warping import sample
 elif RUNTIME == "torch":
-    from mrlayers.backend.torch_kernels import fourier, fourier_projection
+    from mrlayers.backend.torch_kernels import convolution, fourier, fourier_projection
     from mrlayers.backend.torch_warping import sample
 else:
     import tensorflow as tf
@@ -108,6 +108,13 @@ else:
             return _sample(volume, where, first), pull_back
 
         return differentiable(volume, where)
+
+
+def without_copies(layer):
+    """See `torch_kernels.convolution`. A saved model brings back Keras's own, which gives the same."""
+    if RUNTIME == "torch" and set(layer.strides) == {1}:
+        layer.convolution_op = lambda x, kernel: convolution(x, ops.convert_to_tensor(kernel), layer.padding)
+    return layer
 
 
 if RUNTIME != "tensorflow":
@@ -174,6 +181,11 @@ def set_precision(name):
             "`name` must be 'float32', 'mixed_float16' or 'mixed_bfloat16'. Received: {!r}. Try 'mixed_float16'.".format(name)
         )
     keras.config.set_dtype_policy(name)
+
+
+def matrix_product(rows, matrix):
+    """The operator, not `ops.matmul`: that one turns float64 into float32 on torch."""
+    return rows @ constant(matrix)
 
 
 def constant(array):

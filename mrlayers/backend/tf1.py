@@ -29,7 +29,7 @@ tf = _import_tensorflow()
 from tensorflow.python.autograph.core import config as autograph  # noqa: E402  (TensorFlow is checked first)
 from tensorflow.python.keras.engine import base_layer_utils  # noqa: E402
 
-from mrlayers.backend import tensorflow_kernels, tensorflow_warping, tf1_layers, tf1_optimizers, tf1_ops as ops  # noqa: E402
+from mrlayers.backend import tensorflow_kernels, tensorflow_warping, tf1_layers, tf1_marks, tf1_optimizers, tf1_ops as ops  # noqa: E402
 
 RUNTIME = "tensorflow1"
 FASTEST_FOURIER_ENGINE = "matmul"
@@ -98,20 +98,48 @@ def set_precision(name):
 
 
 def fourier(x, axes, inverse):
-    """See `tensorflow_kernels.transform`."""
-    return tensorflow_kernels.transform(x, axes, inverse, widen=_inexact(x, axes))
+    """See `tensorflow_kernels.transform`. Its gradient is the opposite transform, so that every complex node stays on the host."""
+
+    @tf.custom_gradient
+    def transform(x):
+        with tf1_marks.on_host(x) as (x,):
+            y = tensorflow_kernels.transform(x, axes, inverse, _inexact(x, axes))
+        return y, lambda upstream: fourier(upstream, axes, not inverse)
+
+    return transform(x)
 
 
 def fourier_projection(x, mask, axes):
-    """See `tensorflow_kernels.projection`."""
-    widen = _inexact(x, axes)
-    return tensorflow_kernels.self_adjoint(lambda x, mask: tensorflow_kernels.projection(x, mask, axes, widen))(x, mask)
+    """See `tensorflow_kernels.projection`. One group of nodes on the host, and one for its gradient."""
+
+    def project(x, mask):
+        with tf1_marks.on_host(x, mask) as (x, mask):
+            return tensorflow_kernels.projection(x, mask, axes, _inexact(x, axes))
+
+    return tensorflow_kernels.self_adjoint(project)(x, mask)
+
+
+def matrix_product(rows, matrix, transposed=False):
+    """The product with a constant, protected from half precision in either direction."""
+    factor = constant(matrix)
+
+    @tf.custom_gradient
+    def product(rows):
+        with tf1_marks.keep_precision():
+            y = tf.matmul(rows, factor, transpose_b=transposed)
+        return y, lambda upstream: matrix_product(upstream, matrix, not transposed)
+
+    return product(rows)
 
 
 def _inexact(x, axes):
     """True unless every transformed length is known and a power of two."""
     lengths = [static_shape(x)[axis] for axis in axes]
     return any(length is None or length & (length - 1) for length in lengths)
+
+
+def without_copies(layer):
+    return layer
 
 
 def fused(function):

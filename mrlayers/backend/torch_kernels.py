@@ -1,4 +1,7 @@
-"""Complex FFT on PyTorch, where a pair and a complex number are the same memory: nothing is packed."""
+"""Complex FFT and convolutions on PyTorch, without the copies that Keras takes.
+
+A pair and a complex number are the same memory, so nothing is packed. PyTorch convolves channels-last memory as it lies.
+"""
 
 import torch
 
@@ -29,6 +32,19 @@ class _Projection(torch.autograd.Function):
     def backward(ctx, upstream):
         (mask,) = ctx.saved_tensors
         return _Projection.apply(upstream, mask, ctx.axes), None, None
+
+
+def convolution(x, kernel, padding):
+    """The convolution of `(batch, ..., channels)` by `(..., in, out)`, stride 1.
+
+    Keras makes two copies of `x` first, of which autograd keeps one. A kernel that sees one plane (1, height, width) goes over all
+    planes in two dimensions: PyTorch's own way in three takes ten times as long.
+    """
+    if x.ndim == 5 and kernel.shape[0] == 1:
+        planes = convolution(x.reshape(-1, *x.shape[2:]), kernel[0], padding)
+        return planes.reshape(*x.shape[:2], *planes.shape[1:])
+    function = {4: torch.nn.functional.conv2d, 5: torch.nn.functional.conv3d}[x.ndim]
+    return function(x.movedim(-1, 1), kernel.movedim((-1, -2), (0, 1)), padding=padding).movedim(1, -1)
 
 
 def _complex(x):

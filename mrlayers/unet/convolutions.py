@@ -152,7 +152,8 @@ class ConvBlock(keras.layers.Layer):
         """A convolution for inputs of that shape."""
         options = dict(self.inner_options(), kernel_initializer=fresh(self.kernel_initializer), name=name)
         bias = self.normalization is None
-        return built(keras_layer("Conv%dD", shape)(self.filters, kernel_size, padding=padding, use_bias=bias, **options), shape)
+        layer = keras_layer("Conv%dD", shape)(self.filters, kernel_size, padding=padding, use_bias=bias, **options)
+        return built(backend.without_copies(layer), shape)
 
     def normalized(self, name, shape):
         """A normalization for inputs of that shape."""

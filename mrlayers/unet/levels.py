@@ -103,7 +103,7 @@ class UpBlock(ConvBlock):
             convolution = keras_layer("Conv%dD", x)(self.filters, 3, padding=self.padding, **weights)
             repeated = x[:1] + tuple(size and 2 * size for size in x[1:-1]) + x[-1:]
             repetition = keras_layer("UpSampling%dD", x)(2, **self.inner_options())
-            self.up_layers = [built(repetition, x), built(convolution, repeated)]
+            self.up_layers = [built(repetition, x), built(backend.without_copies(convolution), repeated)]
         else:
             kernel_size = 2 if self.up == "transpose2" else 3
             self.up_layers = [built(keras_layer("Conv%dDTranspose", x)(self.filters, kernel_size, 2, "valid", **weights), x)]

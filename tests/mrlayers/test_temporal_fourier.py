@@ -62,7 +62,7 @@ def test_refusals():
         TemporalFourier()(keras.Input((8, 6, 2)))
     with pytest.raises(ValueError, match="last axis of \\(real, imaginary\\).*Received: shape"):
         TemporalFourier()(keras.Input((5, 8, 6, 3)))
-    with pytest.raises(ValueError, match="`engine` must be one of 'auto', 'fft', 'matmul'. Received: 'dft'"):
+    with pytest.raises(ValueError, match="`engine` must be one of 'auto', 'fft', 'matmul', 'split'. Received: 'dft'"):
         TemporalFourier(engine="dft")
     with pytest.raises(ValueError, match="must be real.*Received: a complex dtype"):
         evaluate(TemporalFourier(), to_complex(random(1, 4, 3, 2, 2, 2)))

@@ -1,5 +1,6 @@
 """What the networks of this family are made of."""
 
+from mrlayers import backend
 from mrlayers.backend import keras
 from mrlayers.checks import refusal, require_integer
 
@@ -10,16 +11,15 @@ def residual_block(num_convolutions, filters, prefix, normalization=None, kernel
     layers = []
     for index in range(1, num_convolutions + 1):
         last = index == num_convolutions
-        layers.append(
-            convolution(
-                2 if last else filters,
-                kernel_size,
-                padding="same",
-                use_bias=normalization is None,
-                kernel_initializer="zeros" if last and normalization is None else "he_normal",
-                name="{}_convolution{}".format(prefix, index),
-            )
+        layer = convolution(
+            2 if last else filters,
+            kernel_size,
+            padding="same",
+            use_bias=normalization is None,
+            kernel_initializer="zeros" if last and normalization is None else "he_normal",
+            name="{}_convolution{}".format(prefix, index),
         )
+        layers.append(backend.without_copies(layer))
         if normalization == "batch":
             layers.append(keras.layers.BatchNormalization(name="{}_normalization{}".format(prefix, index)))
         if not last:

@@ -1,6 +1,6 @@
 """CRNN-MRI: one recurrent block that goes over the iterations of a reconstruction and over the frames of a series."""
 
-from mrlayers import IFFT, BidirectionalConvRecurrent2D, ConvRecurrent2D, DataConsistency
+from mrlayers import IFFT, BidirectionalConvRecurrent2D, ConvRecurrent2D, DataConsistency, backend
 from mrlayers.backend import keras
 from mrlayers.checks import require_integer
 from zoo.cascade.blocks import series_inputs
@@ -65,6 +65,7 @@ def crnn_mri(
     for index in range(1, num_convolutions - 1):
         recurrences.append(ConvRecurrent2D(filters, name="recurrence{}".format(index), **options))
     last = keras.layers.Conv3D(2, (1, 3, 3), padding="same", kernel_initializer="zeros", name="convolution")
+    last = backend.without_copies(last)
     consistency = DataConsistency(data_weight, trainable_data_weight, centered, engine, reference="image", name="consistency")
 
     zero_filled = IFFT(centered=centered, engine=engine, name="zero_filled")(kspace)

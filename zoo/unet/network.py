@@ -160,7 +160,8 @@ def _network(
         channels = filters * 2 ** (depth - index)
         x = UpBlock(channels, up, up_bias, up_initializer, name="up%d" % index, **block)([x, skips.pop()])
     head = keras.layers.Conv2D if len(sizes) == 2 else keras.layers.Conv3D
-    x = head(num_classes, 1, kernel_initializer=head_initializer, dtype="float32", name="logits")(x)
+    head = head(num_classes, 1, kernel_initializer=head_initializer, dtype="float32", name="logits")
+    x = backend.without_copies(head)(x)
     if padded:
         x = CropToImage(name="cropped")([x, image])
     return keras.Model(image, x, name=name)

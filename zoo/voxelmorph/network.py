@@ -224,12 +224,13 @@ def _unet(moving, fixed, encoder, decoder):
 
 def _convolution(x, filters, name, strides=1):
     layer = _layer("Conv", backend.static_shape(x)[1:-1])
-    x = layer(filters, 3, strides=strides, padding="same", kernel_initializer="he_normal", name=name)(x)
+    layer = layer(filters, 3, strides=strides, padding="same", kernel_initializer="he_normal", name=name)
+    x = backend.without_copies(layer)(x)
     return keras.layers.LeakyReLU(0.2, name=name + "_activation")(x)
 
 
 def _head(x, name, channels, deviation, bias=0.0):
-    return _layer("Conv", backend.static_shape(x)[1:-1])(
+    layer = _layer("Conv", backend.static_shape(x)[1:-1])(
         channels,
         3,
         padding="same",
@@ -237,7 +238,8 @@ def _head(x, name, channels, deviation, bias=0.0):
         bias_initializer=keras.initializers.Constant(bias),
         dtype="float32",
         name=name,
-    )(x)
+    )
+    return backend.without_copies(layer)(x)
 
 
 def _crop(x, volume_shape, name):

@@ -1,12 +1,13 @@
-"""Gradients of 3-D convolutions, which TensorFlow 1.15 gets from `tf1_layers`: NumPy is the oracle on every runtime."""
+"""Convolutions that TensorFlow 1.15 gets from `tf1_layers` and PyTorch from `torch_kernels`: NumPy is the oracle on every runtime."""
 
 import itertools
 
 import numpy as np
 import pytest
 
+from mrlayers import backend
 from mrlayers.backend import keras
-from runtime import RUNTIME, gradients, random
+from runtime import RUNTIME, evaluate, gradients, random
 
 
 def correlate(image, kernel, gradient):
@@ -26,10 +27,10 @@ def correlate(image, kernel, gradient):
 
 
 @pytest.mark.parametrize("sizes", [(5, 6, 7), (1, 4, 3), (2, 1, 5)])
-@pytest.mark.parametrize("kernel_size", [(3, 3, 3), (5, 3, 1), (1, 1, 1)])
+@pytest.mark.parametrize("kernel_size", [(3, 3, 3), (5, 3, 1), (1, 3, 3), (1, 1, 1)])
 def test_values_and_gradients(sizes, kernel_size):
     image = random(2, *(sizes + (3,)), dtype="float64")
-    layer = keras.layers.Conv3D(4, kernel_size, padding="same")
+    layer = backend.without_copies(keras.layers.Conv3D(4, kernel_size, padding="same"))
     layer.build((None, None, None, None, 3))
     kernel, bias = random(*(kernel_size + (3, 4)), seed=1), random(4, seed=2)
     layer.set_weights([kernel, bias])
@@ -39,6 +40,26 @@ def test_values_and_gradients(sizes, kernel_size):
     np.testing.assert_allclose(found, to_image, atol=1e-4)
     np.testing.assert_allclose(found_kernel, to_kernel, atol=1e-3)
     np.testing.assert_allclose(found_bias, gradient.sum(axis=(0, 1, 2, 3)), atol=1e-3)
+
+
+@pytest.mark.parametrize("options", [dict(padding="same"), dict(), dict(padding="same", strides=2), dict(use_bias=False)])
+@pytest.mark.parametrize("kernel_size", [3, 2, (1, 3, 3)])
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_without_copies_all_is_as_before(dimensions, kernel_size, options):
+    kernel_size = kernel_size[-dimensions:] if isinstance(kernel_size, tuple) else kernel_size
+    make = {2: keras.layers.Conv2D, 3: keras.layers.Conv3D}[dimensions]
+    layer, plain = [make(4, kernel_size, **options) for _ in range(2)]
+    image = random(2, *((5, 6, 7)[-dimensions:] + (3,)))
+    expected = evaluate(plain, image)
+    layer = backend.without_copies(layer)
+    layer.build(image.shape)
+    layer.set_weights(plain.get_weights())
+    np.testing.assert_allclose(evaluate(layer, image), expected, atol=1e-5)
+    upstream = random(*expected.shape, seed=1)
+    (to_image,), to_weights = gradients(layer, [image], upstream)
+    (plain_to_image,), plain_to_weights = gradients(plain, [image], upstream)
+    for found, other in zip([to_image] + to_weights, [plain_to_image] + plain_to_weights):
+        np.testing.assert_allclose(found, other, atol=1e-4)
 
 
 @pytest.mark.skipif(RUNTIME != "tensorflow1", reason="the others need no help")
