@@ -30,7 +30,7 @@ test-slow: setup ## run the slow tests on every runtime
 	@$(each_runtime) -m pytest -q -p no:cacheprovider -m slow
 
 bench: setup ## run the benchmarks on every runtime
-	@for name in data_consistency warp ncc voxelmorph unet dynamic; do LANES=1 $(each_runtime) benchmarks/$$name.py || exit 1; done
+	@for name in data_consistency warp ncc voxelmorph unet dynamic pinning; do LANES=1 $(each_runtime) benchmarks/$$name.py || exit 1; done
 
 clean: ## remove all that was made, with the virtual environments; outputs/ stays
 	@for venv in $(VENV) $(VENV37); do if [ -f $$venv/pyvenv.cfg ]; then rm -rf $$venv; fi; done

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from runtime import RUNTIME
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 MIGRATION_TABLES = {  # heads of the tables "Coming from other code", by the script whose flags stand in their first column
@@ -26,6 +28,14 @@ def test_python_of_the_readme():
         exec(compile(block, "README.md", "exec"), {})
 
 
+@pytest.mark.skipif(RUNTIME != "tensorflow1", reason="NPUs run TensorFlow 1.15")
+def test_python_of_the_readme_for_npus(tmp_path, monkeypatch):
+    (block,) = re.findall(r"```python tensorflow1\n(.*?)```", README, flags=re.S)
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(UserWarning, match="`npu_bridge` is not installed"):
+        exec(compile(block, "README.md", "exec"), {})
+
+
 @pytest.mark.parametrize(
     "name",
     ["consistency", "depth", "fourier", "recurrence", "sharing", "warping"]
@@ -37,7 +47,9 @@ def test_examples_in_docstrings(name):
 
 
 @pytest.mark.parametrize(
-    "script", sorted(path.name for path in (ROOT / "examples").glob("*.py")) + ["../benchmarks/data_consistency.py"]
+    "script",
+    sorted(path.relative_to(ROOT / "examples").as_posix() for path in (ROOT / "examples").rglob("*.py"))
+    + ["../benchmarks/data_consistency.py"],
 )
 def test_flags_of_the_readme_exist(script, monkeypatch, capsys):
     """Every flag that stands beside a script's name in the README, and the first column of its table of other code."""
