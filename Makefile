@@ -54,7 +54,7 @@ $(VENV)/.complete: setup.py
 	@echo "Installing Keras 3 with TensorFlow, JAX and PyTorch into $(VENV): a few minutes"
 	$(call make_venv,$(VENV),$(python3),sys.version_info >= (3, 10))
 	@$(VENV)/bin/python $(pip_install) $(TORCH)
-	@$(VENV)/bin/python $(pip_install) -e '.[tensorflow,jax,torch,neurite,plots,test]'
+	@$(VENV)/bin/python $(pip_install) -e '.[tensorflow,jax,torch,neurite,onnx,plots,test]'
 	@touch $(VENV)/.tensorflow $@
 
 $(VENV37)/.complete: setup.py # dies with TensorFlow 1.15

@@ -27,14 +27,21 @@ TF1_REQUIRES = [
     "pillow",
 ]
 KERAS3_REQUIRES = ["keras>=3.8", "numpy", "scipy", "h5py", "nibabel", "scikit-image", "pillow"]
-EXTRAS = {  # on Python 3.7 the first four add nothing
+EXTRAS = {  # on Python 3.7 the first five add nothing
     "tensorflow": ["tensorflow>=2.16" + KERAS3],
     "jax": ["jax" + KERAS3],
     "torch": ["torch>=2.1" + KERAS3],
     "neurite": ["neurite>=0.3" + KERAS3],
+    "onnx": ["onnx" + KERAS3, "onnxscript" + KERAS3],
     "plots": ["matplotlib", "tensorboard"],
     "fetch": ["pooch", "tqdm"],
-    "test": ["pytest>=7", "pooch", "SimpleITK<2.3" + TF1, "SimpleITK" + KERAS3],  # which the written warps are held against
+    "test": [
+        "pytest>=7",
+        "pooch",
+        "SimpleITK<2.3" + TF1,  # which the written warps are held against
+        "SimpleITK" + KERAS3,
+        "onnxruntime" + KERAS3,
+    ],
 }
 
 here = os.path.dirname(os.path.abspath(__file__))
