@@ -45,7 +45,9 @@ def _copies(kspace, mask, weights, distances, boundary, axis):
             if distance in weights:
                 found[distance] = measured + weights[distance] * total
     copies = [found[distance] for distance in distances]
-    return ops.concatenate(copies if axis == -1 else [ops.expand_dims(copy, 1) for copy in copies], axis=axis)
+    return (
+        backend.concatenate_pairs(copies) if axis == -1 else ops.concatenate([ops.expand_dims(copy, 1) for copy in copies], 1)
+    )
 
 
 @backend.fused
@@ -59,11 +61,11 @@ def _spread(upstream, mask, weights, distances, axis):
         part = upstream[..., 2 * index : 2 * index + 2] if axis == -1 else upstream[:, index]
         of_distance[distance] = of_distance[distance] + part if distance in of_distance else part
     for distance in sorted(weights, reverse=True):
-        shared = weights[distance] * of_distance[distance]
-        total = longer[distance] = shared if total is None else total + shared
-    own = [of_distance[0]] if 0 in of_distance else []
-    if weights:
-        own += [total, mask * sum(of_distance[distance] for distance in sorted(weights))]
+        # Where a frame has measured, its weight is 0 and all stays with it; elsewhere the weight is all there is.
+        part = (mask + weights[distance]) * of_distance[distance]
+        total = part if total is None else total + part
+        longer[distance] = (1.0 - mask) * total
+    own = [part for part in (of_distance.get(0), total) if part is not None]
     return sum(own[1:], own[0]), longer
 
 

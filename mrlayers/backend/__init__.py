@@ -8,6 +8,7 @@ served by TensorFlow 1.15.0. What a generation must provide:
 - `FASTEST_FOURIER_ENGINE`: what `engine="auto"` means here (measured: `benchmarks/data_consistency.py`);
 - `fourier(x, axes, inverse)`, `fourier_projection(x, mask, axes)`: complex FFT kernels on (real, imaginary) pairs;
 - `matrix_product(rows, matrix)`: a tensor times a NumPy array, in the precision of the tensor also on devices that would halve it;
+- `concatenate_pairs(tensors)`: tensors `(..., 2)` of one shape as one, `(..., 2 * number)`;
 - `fused(function)`: the same function, as a compiled region of its own where that is faster;
 - `without_copies(layer)`: a convolution layer, which from now on takes no copies of its input where Keras would;
 - `sample(volume, where, first)`: linear interpolation, with fast gradients to both (see `tensorflow_warping.py`);
@@ -54,6 +55,7 @@ in_train_phase = _generation.in_train_phase
 set_precision = _generation.set_precision
 set_seed = _generation.set_seed
 set_training_state = _generation.set_training_state
+concatenate_pairs = _generation.concatenate_pairs
 constant = _generation.constant
 dtype_name = _generation.dtype_name
 static_shape = _generation.static_shape
@@ -66,6 +68,7 @@ __all__ = [
     "RUNTIME",
     "SAVED_MODEL_SUFFIX",
     "adam",
+    "concatenate_pairs",
     "constant",
     "dtype_name",
     "fourier",

@@ -142,6 +142,10 @@ def without_copies(layer):
     return layer
 
 
+def concatenate_pairs(tensors):
+    return tf.concat(tensors, axis=-1)
+
+
 def fused(function):
     """The function itself: TensorFlow 1.15 has XLA on CPUs only by a flag of the process."""
     return function

@@ -47,5 +47,13 @@ def convolution(x, kernel, padding):
     return function(x.movedim(-1, 1), kernel.movedim((-1, -2), (0, 1)), padding=padding).movedim(1, -1)
 
 
+def concatenate_pairs(tensors):
+    """In steps of a pair instead of a number. Not for autograd: whoever calls this has a gradient of its own."""
+    result = tensors[0].new_empty(tensors[0].shape[:-1] + (len(tensors), 2))
+    for index, tensor in enumerate(tensors):
+        torch.view_as_complex(result)[..., index] = _complex(tensor)
+    return result.reshape(result.shape[:-2] + (-1,))
+
+
 def _complex(x):
     return torch.view_as_complex(x.contiguous())
