@@ -55,12 +55,19 @@ def test_flags_of_the_readme_exist(script, monkeypatch, capsys):
     """Every flag that stands beside a script's name in the README, and the first column of its table of other code."""
     path = ROOT / "examples" / script
     monkeypatch.setattr(sys, "path", [str(path.parent)] + sys.path)
-    monkeypatch.setattr(sys, "argv", [str(path), "--help"])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(path), run_name="__main__")
-    assert not ended.value.code
-    printed = capsys.readouterr().out
+
+    def help_of(*action):
+        monkeypatch.setattr(sys, "argv", [str(path)] + list(action) + ["--help"])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(path), run_name="__main__")
+        assert not ended.value.code
+        return capsys.readouterr().out
+
+    printed = help_of()
     lines = [line for line in README.splitlines() if pathlib.Path(script).name in line]
+    if "action ..." in printed:
+        actions = {action for line in lines for action in re.findall(re.escape(path.name) + r" ([a-z-]+)", line)}
+        printed += "".join(help_of(action) for action in sorted(actions))
     if script in MIGRATION_TABLES:
         table = README.split(MIGRATION_TABLES[script])[1].split("\n\n")[0].splitlines()
         rows = [line.split("|")[1] for line in table if line.startswith("| `--")]
