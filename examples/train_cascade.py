@@ -22,20 +22,21 @@ from zoo import training
 from zoo.cascade import data, deep_cascade, evaluation, phantoms
 from zoo.cascade.packed import stored_mask
 from zoo.images import crop, load_images
-from zoo.runs import default_folder, errors_in_words, refuse_other_arguments, write_arguments
+from zoo.npu import script
+from zoo.runs import errors_in_words, refuse_other_arguments, write_arguments
 
-NOT_OF_THE_RUN = ("output", "resume", "epochs", "checkpoint_every")
+NOT_OF_THE_RUN = ("output", "resume", "epochs", "checkpoint_every") + script.FLAGS
 
 
 def main():
     parser = arguments()
     options = parser.parse_args()
     with errors_in_words(parser):
-        train(options)
+        script.run(train, options, "outputs/cascade")
 
 
 def train(options):
-    output = options.output or default_folder("outputs/cascade", options.resume)
+    output = options.output
     train_images, validation_images, test_images = read(options)
     print(
         "{} images of {}x{} to train, {} to validate, {} to test".format(
@@ -61,7 +62,7 @@ def train(options):
         filters=options.filters,
     )
     print("{:,} parameters on {}".format(model.count_params(), backend.RUNTIME))
-    model.compile(keras.optimizers.Adam(options.learning_rate), loss="mse", metrics=[complex_psnr], **backend.COMPILE_OPTIONS)
+    script.compile(options, model, keras.optimizers.Adam(options.learning_rate), "mse", metrics=[complex_psnr])
     if options.weights:
         training.load_weights(model, options.weights)
     first = next(validation_batches.epoch(0))
@@ -78,7 +79,8 @@ def train(options):
     path = os.path.join(output, "arguments.json")
     if options.resume:
         refuse_other_arguments(chosen, path)
-    training.fit(
+    trained = script.fit(
+        options,
         model,
         train_batches,
         options.epochs,
@@ -98,6 +100,8 @@ def train(options):
     print("Held-out images, best weights:\n" + evaluation.report(*results))
     title = "first test image\nacceleration {:.3g}".format(sampling.describe_mask(mask(seed=0)).acceleration)
     print(evaluation.write_results(output, *results, name="test", title=title))
+    truth, _, reconstruction = results
+    return trained, "PSNR (complex-max)", evaluation.score(truth, reconstruction)["PSNR (complex-max)"].mean()
 
 
 def read(options):
@@ -156,6 +160,7 @@ def arguments():
     add("--resume", action="store_true", help="continue the run in --output")
     add("--weights", help="start from these weights, an .npz of an earlier run")
     add("--seed", type=int, default=0, help="of weights, masks and phantoms (default: %(default)s)")
+    script.add_arguments(parser)
     return parser
 
 

@@ -29,9 +29,10 @@ from zoo.cascade.motion import Motion
 from zoo.cascade.series import cut_patches, load_series
 from zoo.cascade.trained import MODELS, series_network
 from zoo.files import existing
-from zoo.runs import default_folder, errors_in_words, refuse_other_arguments, require_folder, write_arguments
+from zoo.npu import script
+from zoo.runs import errors_in_words, refuse_other_arguments, require_folder, write_arguments
 
-NOT_OF_THE_RUN = ("output", "resume", "epochs", "checkpoint_every")
+NOT_OF_THE_RUN = ("output", "resume", "epochs", "checkpoint_every") + script.FLAGS
 # Sizes for each model, and the epochs that fit into four minutes.
 DEMO = {
     "cascade": dict(cascades=3, convolutions=3, filters=16, epochs=40, learning_rate=2e-3),
@@ -48,11 +49,11 @@ def main():
         if vars(options)[name] is None:
             setattr(options, name, value)
     with errors_in_words(parser):
-        train(options)
+        script.run(train, options, "outputs/dynamic-" + options.model)
 
 
 def train(options):
-    output = options.output or default_folder("outputs/dynamic-" + options.model, options.resume)
+    output = options.output
     path = os.path.join(output, "arguments.json")
     chosen = {name: value for name, value in vars(options).items() if name not in NOT_OF_THE_RUN}
     require(options, output)
@@ -85,7 +86,7 @@ def train(options):
     more = {"stochastic": options.stochastic} if options.stochastic else {}
     model = build(train_series.shape[1:], train_batches.mask_shape, **more)
     print("{}: {:,} parameters on {}".format(options.model, model.count_params(), backend.RUNTIME))
-    model.compile(keras.optimizers.Adam(options.learning_rate), loss="mse", metrics=[complex_psnr], **backend.COMPILE_OPTIONS)
+    script.compile(options, model, keras.optimizers.Adam(options.learning_rate), "mse", metrics=[complex_psnr])
     if options.weights:
         training.load_weights(model, options.weights)
     first = next(validation_batches.epoch(0))
@@ -99,7 +100,8 @@ def train(options):
         }
 
     started = time.time()
-    training.fit(
+    trained = script.fit(
+        options,
         model,
         train_batches,
         options.epochs,
@@ -122,6 +124,8 @@ def train(options):
     print("Held-out series, best weights:\n" + series_evaluation.report(*results))
     title = "{}, first test series, acceleration {:g}".format(options.model, options.acceleration)
     print(series_evaluation.write_results(output, *results, name="test", title=title))
+    truth, _, reconstruction = results
+    return trained, "PSNR (complex-max)", evaluation.score(truth, reconstruction)["PSNR (complex-max)"].mean()
 
 
 def require(options, output):
@@ -241,6 +245,7 @@ def arguments():
     add("--resume", action="store_true", help="continue the run in --output")
     add("--weights", help="start from these weights, an .npz of an earlier run")
     add("--seed", type=int, default=0, help="of weights, masks and phantoms (default: %(default)s)")
+    script.add_arguments(parser)
     return parser
 
 

@@ -23,9 +23,9 @@ from mrlayers import backend
 from mrlayers.backend import keras
 from mrlayers.checks import refusal
 from zoo import training
+from zoo.npu import script
 from zoo.optimizers import adam
 from zoo.runs import (
-    default_folder,
     errors_in_words,
     peak_memory,
     read_arguments,
@@ -43,7 +43,7 @@ from zoo.unet.reading import load_examples, make_examples, resize
 from zoo.unet.recipes import LOSSES, NETWORKS, RECIPES, augmentation, complete
 from zoo.unet.segmenter import Segmenter, build, margin
 
-NOT_OF_THE_RUN = ("output", "resume", "epochs", "steps", "checkpoint_every", "tile")
+NOT_OF_THE_RUN = ("output", "resume", "epochs", "steps", "checkpoint_every", "tile") + script.FLAGS
 OF_FILES = ("labels", "test_data", "test_labels", "fold")
 DEMO = {"steps": 600, "filters": 16, "depth": 3, "size": 128}
 CELLS = (192, 192)
@@ -53,7 +53,7 @@ def main():
     parser = arguments()
     options = parser.parse_args()
     with errors_in_words(parser):
-        train(options)
+        script.run(train, options, "outputs/unet")
 
 
 def train(options):
@@ -65,7 +65,7 @@ def train(options):
             for name, value in DEMO.items():
                 if vars(options)[name] is None:
                     setattr(options, name, value)
-    output = options.output or default_folder("outputs/unet", options.resume)
+    output = options.output
     require_folder("--output", output)
     if options.resume and options.steps_per_epoch is None:
         options.steps_per_epoch = read_arguments(os.path.join(output, "last.npz")).get("steps_per_epoch")
@@ -88,9 +88,12 @@ def train(options):
     )
 
     loss = segmentation_loss(settings["loss"], weighted=options.border_weight is not None)
-    scale = loss_scale(settings["loss_scale"], options.precision)
+    on_npu = script.asked(options)
+    scale = loss_scale(settings["loss_scale"], on_npu or options.precision != "float32")
     backend.set_precision(options.precision)
-    optimizer = adam(settings["learning_rate"], settings["weight_decay"], options.decay, options.accumulate, scale)
+    optimizer = adam(
+        settings["learning_rate"], settings["weight_decay"], options.decay, options.accumulate, None if on_npu else scale
+    )
     chosen = {name: value for name, value in settings.items() if name not in NOT_OF_THE_RUN}
     path = os.path.join(output, "arguments.json")
     if options.resume:
@@ -101,7 +104,7 @@ def train(options):
     print("{:,} parameters on {}".format(model.count_params(), backend.RUNTIME))
     if options.weights:
         training.load_weights(model, options.weights)
-    model.compile(optimizer, loss=loss, **backend.COMPILE_OPTIONS)
+    script.compile(options, model, optimizer, loss, scale)
     inputs, targets = next((validation_batches or train_batches).epoch(0))
 
     def pictures():
@@ -112,7 +115,8 @@ def train(options):
         labels = targets[0, ..., : train_part.num_classes].argmax(axis=-1)
         return {"image, truth, prediction": figures.picture((inputs[0][border] + 1) / 2, labels, probabilities)}
 
-    training.fit(
+    trained = script.fit(
+        options,
         model,
         train_batches,
         epochs,
@@ -136,6 +140,8 @@ def train(options):
     memory = peak_memory()
     if memory:
         print("{:.1f} GB of memory at most".format(memory))
+    metric = "Dice, mean of classes"
+    return trained, metric, np.nanmean(dict(evaluation.rows(scores))[metric])
 
 
 def make(options):
@@ -209,9 +215,9 @@ def number_of_epochs(settings, steps_per_epoch):
     return settings["steps"] // steps_per_epoch
 
 
-def loss_scale(text, precision):
-    """What `--loss-scale` says; in full precision there is nothing to save from vanishing."""
-    if text in (None, "none") or precision == "float32":
+def loss_scale(text, reduced):
+    """What `--loss-scale` says; where precision is not reduced there is nothing to save from vanishing."""
+    if text in (None, "none") or not reduced:
         return None
     if text == "dynamic":
         return text
@@ -277,13 +283,14 @@ def arguments():
         help="added to gradients as published, or AdamW's (default: %(default)s)",
     )
     add("--precision", choices=("float32", "mixed_float16", "mixed_bfloat16"), default="float32", help="(default: %(default)s)")
-    add("--loss-scale", help="a number, dynamic or none, in half precision (default: none; mindspore 1024)")
+    add("--loss-scale", help="a number, dynamic or none, in half precision or on NPUs (default: none; mindspore 1024)")
     add("--checkpoint-every", type=int, default=5, help="epochs from one checkpoint to the next (default: %(default)s)")
     add("--output", help="folder for weights, logs and figures (default: outputs/unet, or the next free name)")
     add("--resume", action="store_true", help="continue the run in --output")
     add("--weights", help="start from these weights, an .npz of an earlier run")
     add("--tile", type=int, help="predict the held-out images in tiles of this side (default: whole where memory allows)")
     add("--seed", type=int, default=0, help="of weights, patches and cells; never of folds (default: %(default)s)")
+    script.add_arguments(parser, loss_scale=False)
     return parser
 
 

@@ -17,11 +17,14 @@ import functools
 import os
 import sys
 
+import numpy as np
+
 from mrlayers import backend
 from mrlayers.backend import keras
 from mrlayers.checks import refusal
 from zoo import training
-from zoo.runs import default_folder, errors_in_words, refuse_other_arguments, require_folder, write_arguments
+from zoo.npu import script
+from zoo.runs import errors_in_words, refuse_other_arguments, require_folder, write_arguments
 from zoo.volumes import scale_intensity
 from zoo.voxelmorph import cases, compile_registration, evaluation, field_shape, figures
 from zoo.voxelmorph.brains import random_brains
@@ -29,7 +32,7 @@ from zoo.voxelmorph.data import RegistrationPairs
 from zoo.voxelmorph.network import VARIANTS
 from zoo.voxelmorph.trained import SIMILARITIES, load, network, similarity_loss
 
-NOT_OF_THE_RUN = ("output", "resume", "epochs", "checkpoint_every")
+NOT_OF_THE_RUN = ("output", "resume", "epochs", "checkpoint_every") + script.FLAGS
 OF_FILES = ("labels", "atlas", "atlas_labels", "test_data", "test_labels", "label_weight")
 PUBLISHED = {"epochs": 50, "batch_size": 1, "learning_rate": 1e-4}
 DEMO = {"epochs": 60, "batch_size": 4, "learning_rate": 1e-3}
@@ -39,14 +42,14 @@ def main():
     parser = arguments()
     options = parser.parse_args()
     with errors_in_words(parser):
-        train(options)
+        script.run(train, options, "outputs/voxelmorph")
 
 
 def train(options):
     for name, value in (PUBLISHED if options.data else DEMO).items():
         if vars(options)[name] is None:
             setattr(options, name, value)
-    output = options.output or default_folder("outputs/voxelmorph", options.resume)
+    output = options.output
     require_folder("--output", output)
     labels = evaluation.parse_labels(options.label_values)
     train_pairs, validation_pairs, test_cases = (read if options.data else make)(options, labels)
@@ -70,6 +73,7 @@ def train(options):
         num_labels=len(train_pairs.label_values),
         label_weight=options.label_weight,
         optimizer=keras.optimizers.Adam(options.learning_rate),
+        compile=functools.partial(script.compile, options),
     )
     for pairs in (train_pairs, validation_pairs):
         pairs.field_shape, pairs.field_channels = field_shape(trained)[:-1], field_shape(trained)[-1]
@@ -85,7 +89,8 @@ def train(options):
     path = os.path.join(output, "arguments.json")
     if options.resume:
         refuse_other_arguments(chosen, path)
-    training.fit(
+    measured = script.fit(
+        options,
         trained,
         train_pairs,
         options.epochs,
@@ -105,6 +110,8 @@ def train(options):
     scores, shown = evaluation.evaluate(model, test_cases, labels, log=print)
     print(evaluation.report(scores))
     print(evaluation.write_results(output, scores, shown, name="test"))
+    metric, _, _, found = evaluation.table(scores)[0]  # Dice, where there are labels
+    return measured, metric, np.nanmean(found)
 
 
 def make(options, labels):
@@ -199,6 +206,7 @@ def arguments():
     add("--resume", action="store_true", help="continue the run in --output")
     add("--weights", help="start from these weights: an .npz of an earlier run, or an .h5 of the authors")
     add("--seed", type=int, default=0, help="of weights, pairs and brains (default: %(default)s)")
+    script.add_arguments(parser)
     return parser
 
 

@@ -16,6 +16,7 @@ def compile_registration(
     num_labels=0,
     label_weight=0.01,
     optimizer=None,
+    compile=None,
 ):
     """A compiled model for `zoo.training.fit` with the layers and the weights of `model`.
 
@@ -41,6 +42,8 @@ def compile_registration(
         num_labels: how many labels the one-hot volumes have; 0 trains without labels.
         label_weight: weight of the Dice loss.
         optimizer: a Keras optimizer, by default `Adam(1e-4)`.
+        compile: function that is called as `compile(model, optimizer, loss=..., loss_weights=...)` instead of `model.compile`, such as
+            `zoo.npu.compile`.
 
     Raises:
         ValueError: an unknown similarity, a weight that this model has no use for, or none where there is no default.
@@ -70,7 +73,10 @@ def compile_registration(
         weights.append(label_weight)
     training = keras.Model(inputs, outputs, name=model.name)
     optimizer = keras.optimizers.Adam(1e-4) if optimizer is None else optimizer
-    training.compile(optimizer, loss=objectives, loss_weights=weights, **backend.COMPILE_OPTIONS)
+    if compile is None:
+        training.compile(optimizer, loss=objectives, loss_weights=weights, **backend.COMPILE_OPTIONS)
+    else:
+        compile(training, optimizer, loss=objectives, loss_weights=weights)
     return training
 
 
