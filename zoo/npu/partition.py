@@ -6,7 +6,7 @@ import numpy as np
 
 from zoo.npu.pinning import COMPLEX, is_pinned
 
-HOST_TYPES = ("Dataset", "Iterator", "String", "Placeholder", "PyFunc", "Print", "Summary", "Save", "Restore", "Assert", "_Arg", "_Retval")
+HOST_TYPES = "Dataset Iterator String Placeholder PyFunc Print Summary Save Restore Assert _Arg _Retval".split()
 NEVER_ON_NPU = COMPLEX + ("float64", "string", "variant")
 
 Partition = collections.namedtuple("Partition", "npu host segments round_trips crossings bytes")

@@ -103,6 +103,18 @@ def test_second_gradients_are_marked_too():
     assert pinning.check_host_pinning(tf.compat.v1.get_default_graph()) > 100
 
 
+@pytest.mark.parametrize("engine", ["matmul", "split"])
+def test_matrix_products_keep_their_precision_in_either_direction(engine):
+    """All products of transforms carry `_keep_dtype`, those of gradients too; convolutions and their gradients do not."""
+    model = deep_cascade(SIZE, LINES, 2, 2, 4, engine=engine)
+    use(model, adam()["keras"])
+    operations = graph().get_operations()
+    products = [operation for operation in operations if operation.type == "MatMul"]
+    assert any("gradients" in operation.name for operation in products)
+    assert all(operation.get_attr("_keep_dtype") == 1 for operation in products)
+    assert not any("_keep_dtype" in operation.node_def.attr for operation in operations if operation.type.startswith("Conv2D"))
+
+
 def test_inside_of_branches_and_loops():
     import tensorflow as tf
 
