@@ -7,13 +7,11 @@ Takes seconds for a few images on two CPU cores. Without `--data` it makes phant
 """
 
 import argparse
-import functools
 import os
 
 from mrlayers import sampling
 from zoo import training
 from zoo.cascade import data, deep_cascade, evaluation, load_published, phantoms
-from zoo.cascade.packed import stored_mask
 from zoo.files import make_folder, read_arrays
 from zoo.images import crop, load_images
 from zoo.runs import errors_in_words, read_arguments
@@ -35,10 +33,7 @@ def evaluate(options):
         images = phantoms.random_phantoms(16, (size, size), seed=2**31)
     else:
         images = crop(load_images(options.data), options.image_size)
-    if options.mask:
-        mask = stored_mask(options.mask)
-    else:
-        mask = functools.partial(sampling.cartesian_mask, images.shape[1:], options.acceleration, options.center_lines)
+    mask = data.lines_of_images(images.shape[1:], options.acceleration, options.center_lines, options.mask)
     batches = data.UndersampledImages(images, mask, batch_size=options.batch_size, seed=options.seed, shuffle=False)
     model = deep_cascade(
         images.shape[1:], batches.mask_shape, architecture["cascades"], architecture["convolutions"], architecture["filters"]

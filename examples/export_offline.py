@@ -13,17 +13,14 @@ PyTorch. No Ascend chip has been at hand: graphs are checked on the graph and on
 """
 
 import argparse
-import functools
 import os
 
 import numpy as np
 
-from mrlayers import sampling
 from mrlayers.checks import refusal, require_integer
 from mrlayers.complexes import to_pairs
 from zoo import export, training
 from zoo.cascade import data, deep_cascade, load_published, phantoms
-from zoo.cascade.packed import stored_mask
 from zoo.cascade.trained import trained_series_network
 from zoo.export.binary import from_bin, to_bin
 from zoo.export.converter import PRECISION_MODES
@@ -94,10 +91,7 @@ def undersampled(options):
         images = phantoms.random_phantoms(4, (options.image_size or 128,) * 2, seed=2**31)
     else:
         images = crop(load_images(options.data), options.image_size)
-    if options.mask:
-        mask = stored_mask(options.mask)
-    else:
-        mask = functools.partial(sampling.cartesian_mask, images.shape[1:], options.acceleration, options.center_lines)
+    mask = data.lines_of_images(images.shape[1:], options.acceleration, options.center_lines, options.mask)
     masks = np.stack([mask(seed=[options.seed, index]) for index in range(len(images))])
     feature, _ = data.undersample(images, masks)
     full = masks if options.lines else np.broadcast_to(masks, feature.shape[:-1] + (1,))

@@ -20,7 +20,6 @@ from mrlayers.complexes import to_complex
 from mrlayers.metrics import complex_psnr
 from zoo import training
 from zoo.cascade import data, deep_cascade, evaluation, phantoms
-from zoo.cascade.packed import stored_mask
 from zoo.images import crop, load_images
 from zoo.npu import script
 from zoo.runs import errors_in_words, refuse_other_arguments, write_arguments
@@ -43,10 +42,7 @@ def train(options):
             len(train_images), *train_images.shape[1:], len(validation_images), len(test_images)
         )
     )
-    if options.mask:
-        mask = stored_mask(options.mask)
-    else:
-        mask = functools.partial(sampling.cartesian_mask, train_images.shape[1:], options.acceleration, options.center_lines)
+    mask = data.lines_of_images(train_images.shape[1:], options.acceleration, options.center_lines, options.mask)
     print(sampling.describe_mask(mask(seed=0)))
     batches = functools.partial(data.UndersampledImages, mask_function=mask, batch_size=options.batch_size)
     train_batches = batches(train_images, seed=options.seed)

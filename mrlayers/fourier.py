@@ -1,15 +1,11 @@
 """The orthonormal Fourier transform of (real, imaginary) pairs, and its two engines."""
 
-import functools
-
-import numpy as np
-
 from mrlayers import backend
 from mrlayers.backend import keras, ops
 from mrlayers.checks import describe, refusal, require_choice, require_pairs
+from mrlayers.matrices import multiply_width
 
 ENGINES = ("auto", "fft", "matmul", "split")
-SPLIT = 2.0**11  # what half precision resolves: the second half is scaled up to the first
 SPATIAL_AXES = (-3, -2)
 
 
@@ -27,7 +23,7 @@ def fourier_transform(x, axes=SPATIAL_AXES, inverse=False, centered=False, engin
         x = backend.fourier(x, axes, inverse)
         return shift(x, axes) if centered else x
     for axis in axes:
-        x = _along_width(axis, lambda x: _multiply_width(x, inverse, centered, centered, engine), x)
+        x = _along_width(axis, lambda x: multiply_width(x, inverse, centered, centered, engine), x)
     return x
 
 
@@ -58,86 +54,14 @@ def _projection_by_matmul(x, mask, axes, centered, engine):
     if axes == (-3,):
         x, mask = ops.swapaxes(x, -3, -2), ops.swapaxes(mask, -3, -2)
         return ops.swapaxes(_projection_by_matmul(x, mask, (-2,), centered, engine), -3, -2)
-    kspace = _multiply_width(x, False, False, centered, engine)
+    kspace = multiply_width(x, False, False, centered, engine)
     kspace = kspace * mask if axes == (-2,) else _projection_by_matmul(kspace, mask, (-3,), centered, engine)
-    return _multiply_width(kspace, True, centered, False, engine)
+    return multiply_width(kspace, True, centered, False, engine)
 
 
 def _along_width(axis, function, x):
     """`function` of the axis -2, applied to `axis`."""
     return function(x) if axis == -2 else ops.swapaxes(function(ops.swapaxes(x, -3, -2)), -3, -2)
-
-
-def _multiply_width(x, inverse, centered_from, centered_to, engine):
-    """`(..., width, 2)` seen as rows of `2 * width` real numbers, times a constant matrix."""
-    arguments = _width(x), inverse, centered_from, centered_to, backend.dtype_name(x)
-    rows = ops.reshape(x, (-1, 2 * arguments[0]))
-    rows = _split_product(rows, *arguments) if engine == "split" else backend.matrix_product(rows, real_dft_matrix(*arguments))
-    return ops.reshape(rows, _shape_with_one_unknown(x))
-
-
-def _split_product(rows, length, inverse, centered_from, centered_to, dtype):
-    """Rows and matrix as sums of two halves that half precision can hold, of whose four products the smallest is left out."""
-    high_matrix, low_matrix = _halves(length, inverse, centered_from, centered_to, dtype)
-
-    @ops.custom_gradient
-    def product(rows):
-        def gradient(*arguments, upstream=None):
-            upstream = arguments[0] if upstream is None else upstream
-            return _split_product(upstream, length, not inverse, centered_to, centered_from, dtype)
-
-        high = ops.cast(ops.cast(rows, "float16"), dtype)
-        low = (rows - high) * SPLIT
-        small = backend.matrix_product(high, low_matrix) + backend.matrix_product(low, high_matrix)
-        return backend.matrix_product(high, high_matrix) + small / SPLIT, gradient
-
-    return product(rows)
-
-
-@functools.lru_cache(maxsize=64)
-def _halves(*arguments):
-    matrix = real_dft_matrix(*arguments)
-    high = matrix.astype("float16").astype(matrix.dtype)
-    return high, (matrix - high) * matrix.dtype.type(SPLIT)
-
-
-def _shape_with_one_unknown(x):
-    shape = list(backend.static_shape(x))
-    if shape.count(None) > 1:
-        return ops.shape(x)
-    return [-1 if size is None else size for size in shape]
-
-
-def _width(x):
-    width = backend.static_shape(x)[-2]
-    if width is None:
-        raise ValueError(
-            "`engine` must be 'fft' where a size is not known in advance. Received: 'matmul' for {}. "
-            "Try `keras.Input` with the full image shape.".format(describe(backend.static_shape(x)))
-        )
-    return width
-
-
-@functools.lru_cache(maxsize=64)
-def real_dft_matrix(length, inverse=False, centered_from=False, centered_to=False, dtype="float64"):
-    """The orthonormal DFT as a real array `(2 * length, 2 * length)` that multiplies rows of pairs from the right.
-
-    A complex entry `a + ib` becomes the block `[[a, b], [-b, a]]`; `centered_from` and `centered_to` fold the shifts of the
-    incoming and of the outgoing axis into the order of rows and columns.
-    """
-    index = np.arange(length)
-    # The product modulo the length keeps the angle small, so that sine and cosine are exact to the last digit.
-    angle = (2.0 if inverse else -2.0) * np.pi * (np.outer(index, index) % length) / length
-    entries = np.exp(1j * angle) / np.sqrt(length)
-    if centered_from:
-        entries = np.fft.fftshift(entries, axes=0)
-    if centered_to:
-        entries = np.fft.fftshift(entries, axes=1)
-    blocks = np.empty((length, 2, length, 2))
-    blocks[:, 0, :, 0] = blocks[:, 1, :, 1] = entries.real
-    blocks[:, 0, :, 1] = entries.imag
-    blocks[:, 1, :, 0] = -entries.imag
-    return blocks.reshape(2 * length, 2 * length).astype(dtype)
 
 
 def shift(x, axes, inverse=False):

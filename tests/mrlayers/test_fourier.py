@@ -6,7 +6,8 @@ import pytest
 import contract
 from mrlayers import FFT, IFFT, backend
 from mrlayers.backend import keras, ops
-from mrlayers.fourier import real_dft_matrix, sampled_part
+from mrlayers.fourier import sampled_part
+from mrlayers.matrices import real_dft_matrix
 from runtime import RUNTIME, evaluate, gradients, random, relative_error, second_gradient, to_complex, to_pairs
 
 ENGINES = ["fft", "matmul", "split"]

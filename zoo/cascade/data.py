@@ -14,8 +14,26 @@ import scipy.fft
 from mrlayers import sampling
 from mrlayers.checks import refusal, require_choice, require_integer
 from mrlayers.complexes import to_complex, to_pairs
+from zoo.cascade.packed import stored_mask
 
 PATTERNS = ("random", "shear")
+
+
+def lines_of_images(shape, acceleration, center_lines, stored=None):
+    """What `UndersampledImages` takes as `mask_function` for images of this shape.
+
+    Args:
+        shape: `(height, width)`.
+        acceleration: lines in an image over lines measured.
+        center_lines: around zero frequency, always measured.
+        stored: HDF5 file of ModelZoo with `mask`: the one mask for all images, instead of a new one for each.
+
+    Raises:
+        ValueError: as `packed.stored_mask`; when called, as `sampling.cartesian_mask`.
+    """
+    if stored:
+        return stored_mask(stored)
+    return functools.partial(sampling.cartesian_mask, shape, acceleration, center_lines)
 
 
 def lines_of_frames(pattern, shape, acceleration, center_lines):

@@ -4,13 +4,12 @@ import tensorflow.compat.v1 as tf
 
 from mrlayers.checks import refusal
 from zoo.files import existing, reading
+from zoo.npu.pinning import is_complex
+from zoo.npu.sessions import supported_batch_normalization
 
 PASSING_ON = ("Identity", "IdentityN", "StopGradient", "PreventGradient", "CheckNumerics", "Snapshot")
-COMPLEX = (tf.complex64.as_datatype_enum, tf.complex128.as_datatype_enum)
 # The same parser reads it as in training (inferred, not verified): it guards transforms from half precision.
 KEPT = "_keep_dtype"
-# Batch normalization is FusedBatchNorm then, which the NPU has; V3 it has not in all modes.
-BEFORE_NEWER_OPERATORS = (2019, 5, 1)
 
 
 def freeze(network, inputs, outputs):
@@ -28,7 +27,7 @@ def freeze(network, inputs, outputs):
     graph = tf.Graph()
     with graph.as_default(), tf.Session(graph=graph) as session:
         tf.keras.backend.set_learning_phase(0)
-        with tf.compat.forward_compatibility_horizon(*BEFORE_NEWER_OPERATORS):
+        with supported_batch_normalization():
             results = network([tf.placeholder(tf.float32, shape, name) for name, shape in inputs])
         names = [result.op.name for result in results]
         constant = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), names)
@@ -117,11 +116,7 @@ def _sizes(x):
 
 def complex_nodes(definition):
     """Names of the nodes that touch a complex tensor."""
-    return [node.name for node in definition.node if any(_is_complex(value) for value in node.attr.values())]
-
-
-def _is_complex(value):
-    return value.type in COMPLEX or any(kind in COMPLEX for kind in value.list.type)
+    return [node.name for node in definition.node if is_complex(node)]
 
 
 def runner(definition):

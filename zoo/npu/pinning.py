@@ -67,7 +67,7 @@ def violations(graph):
                 found.append(where + line)
     for function in graph.as_graph_def().library.function:
         for node in function.node_def:
-            if not node.attr["_without_npu_compile"].b and any(_is_complex(value) for value in node.attr.values()):
+            if not node.attr["_without_npu_compile"].b and is_complex(node):
                 found.append(
                     "{} ({}) of function {} is complex and not marked".format(node.name, node.op, function.signature.name)
                 )
@@ -93,8 +93,9 @@ def _touches_variable(operation):
     return reference or operation.type.startswith(VARIABLES)
 
 
-def _is_complex(value):
-    """An attribute of a node that is a complex type, or a list with one."""
+def is_complex(node):
+    """Whether a `NodeDef` has a complex type among its attributes, or a list with one."""
     import tensorflow as tf
 
-    return any(tf.as_dtype(number).base_dtype.name in COMPLEX for number in [value.type] + list(value.list.type) if number)
+    numbers = [number for value in node.attr.values() for number in [value.type] + list(value.list.type)]
+    return any(tf.as_dtype(number).base_dtype.name in COMPLEX for number in numbers if number)
