@@ -54,7 +54,14 @@ if RUNTIME == "jax":
     from mrlayers.backend.jax_kernels import fourier, fourier_projection
     from mrlayers.backend.jax_warping import sample
 elif RUNTIME == "torch":
-    from mrlayers.backend.torch_kernels import concatenate_pairs, convolution, fourier, fourier_projection
+    from mrlayers.backend.torch_kernels import (
+        concatenate_pairs,
+        convolution,
+        fourier,
+        fourier_projection,
+        in_slabs,
+        split_pairs,
+    )
     from mrlayers.backend.torch_warping import sample
 else:
     import tensorflow as tf
@@ -118,6 +125,10 @@ else:
         return differentiable(volume, where)
 
 
+def mask_of_pairs(mask):
+    return mask
+
+
 def without_copies(layer):
     """See `torch_kernels.convolution`. A saved model brings back Keras's own, which gives the same."""
     if RUNTIME == "torch" and set(layer.strides) == {1}:
@@ -129,6 +140,16 @@ if RUNTIME == "jax":
 
     def concatenate_pairs(tensors):
         return ops.concatenate(tensors, axis=-1)
+
+
+if RUNTIME != "torch":
+
+    def split_pairs(x):
+        return [x[..., index : index + 2] for index in range(0, x.shape[-1], 2)]
+
+    def in_slabs(function):
+        """XLA goes through the arrays once as it is."""
+        return function
 
 
 if RUNTIME != "tensorflow":

@@ -3,7 +3,12 @@
 A pair and a complex number are the same memory, so nothing is packed. PyTorch convolves channels-last memory as it lies.
 """
 
+import functools
+
 import torch
+from keras import tree
+
+SLAB = 2**19  # pairs: 4 MB
 
 
 def fourier(x, axes, inverse):
@@ -53,6 +58,40 @@ def concatenate_pairs(tensors):
     for index, tensor in enumerate(tensors):
         torch.view_as_complex(result)[..., index] = _complex(tensor)
     return result.reshape(result.shape[:-2] + (-1,))
+
+
+def split_pairs(x):
+    """The tensors `(..., 2)` that `concatenate_pairs` has put together."""
+    pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+    return [torch.view_as_real(pairs[..., index].contiguous()) for index in range(pairs.shape[-1])]
+
+
+def in_slabs(function):
+    """The function, on CPUs some rows at a time: what one step makes is still in the cache when the next reads it.
+
+    Memory of this size is used again, too; larger pieces are given back to the system and cleared anew each time.
+    """
+
+    @functools.wraps(function)
+    def over_slabs(first, *others):
+        height = first.shape[-3]
+        rows = max(1, SLAB * height // first[..., 0].numel())
+        if rows >= height or first.is_cuda:
+            return function(first, *others)
+        result = None
+        for begin in range(0, height, rows):
+
+            def slab(x, begin=begin):
+                whole = not isinstance(x, torch.Tensor) or x.shape[-3] == 1
+                return x if whole else x[..., begin : begin + rows, :, :]
+
+            part = function(*tree.map_structure(slab, (first,) + others))
+            if result is None:
+                result = tree.map_structure(lambda x: x.new_empty(x.shape[:-3] + (height,) + x.shape[-2:]), part)
+            tree.map_structure(lambda x, y: slab(x).copy_(y), result, part)
+        return result
+
+    return over_slabs
 
 
 def _complex(x):

@@ -7,7 +7,7 @@ import pytest
 
 import contract
 from mrlayers import DataSharing
-from mrlayers.backend import keras
+from mrlayers.backend import RUNTIME, keras
 from runtime import evaluate, gradients, random, relative_error, to_complex, to_pairs
 
 OPTIONS = list(itertools.product(["count", "window", "frames"], ["circular", "clipped"]))
@@ -233,6 +233,21 @@ def test_gradient_entry_by_entry(boundary):
     y = random(1, 5, 1, 1, 8)
     (gradient, _), _ = gradients(layer, [random(1, 5, 1, 1, 2), mask], y)
     np.testing.assert_allclose(gradient.reshape(10), matrix @ y.reshape(40), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(RUNTIME != "torch", reason="only PyTorch works in slabs of rows")
+@pytest.mark.parametrize("domain", ["kspace", "image"])
+def test_slabs_of_rows_change_nothing(domain, monkeypatch):
+    """Whole rows, five in slabs of two, with coils and with masks that have one row for all."""
+    kspace, layer = random(2, 6, 3, 5, 4, 2), DataSharing((2, 0, 1), include_input=True, domain=domain)
+    upstream = random(2, 6, 3, 5, 4, 8, seed=3)
+    for mask in [make_mask(2, 6, 1, 5, 4), make_mask(2, 6, 1, 5, 1), make_mask(1, 6, 1, 1, 4), make_mask(2, 1, 1, 1, 1)]:
+        results = []
+        for pairs in (2**19, 2 * 6 * 3 * 4 * 2):
+            monkeypatch.setattr("mrlayers.backend.torch_kernels.SLAB", pairs)
+            results.append([evaluate(layer, kspace, mask), gradients(layer, [kspace, mask], upstream)[0][0]])
+        for whole, slabs in zip(*results):
+            assert np.array_equal(whole, slabs)
 
 
 def refused(match, series=(2, 6, 8, 4, 2), mask=(2, 6, 8, 1, 1)):
