@@ -1,5 +1,7 @@
 """Windows of a series: sums over neighbouring frames, divided, where a frame has not measured itself; and their adjoint."""
 
+import collections
+
 import numpy as np
 
 from mrlayers import backend
@@ -19,49 +21,40 @@ def data_sharing(kspace, mask, distances, divide_by="count", boundary="circular"
     mask = backend.mask_of_pairs(mask)
     frames, others = backend.static_shape(kspace)[1], tuple(sorted(set(distances) - {0}))
     weights = _weights(mask, frames, others, divide_by, boundary)
+    options = _Options(tuple(distances), boundary, axis)
 
     @ops.custom_gradient
     def linear(kspace):
         def gradient(*arguments, upstream=None):
             upstream = arguments[0] if upstream is None else upstream
-            return _adjoint(upstream, mask, weights, distances, boundary, axis)
+            return _adjoint(upstream, mask, weights, options)
 
-        return _copies(kspace, mask, weights, distances, boundary, axis), gradient
+        return _copies(_padded(kspace, max(distances), boundary), kspace, mask, weights, options), gradient
 
     return linear(kspace)
 
 
+_Options = collections.namedtuple("_Options", "distances boundary axis")
+
+
 @backend.in_slabs
-def _copies(kspace, mask, weights, distances, boundary, axis):
-    return _filled(_padded(kspace, max(distances), boundary), kspace, mask, weights, distances, axis)
-
-
-@backend.fused
-def _filled(padded, kspace, mask, weights, distances, axis):
+def _copies(padded, kspace, mask, weights, options):
     found = {0: kspace}  # a window of one frame
     if weights:
         measured = kspace * mask
-        for distance, total in _running_sums(padded, kspace, max(distances)):
+        for distance, total in _running_sums(padded, kspace, max(weights)):
             if distance in weights:
                 found[distance] = measured + weights[distance] * total
-    copies = [found[distance] for distance in distances]
-    return (
-        backend.concatenate_pairs(copies) if axis == -1 else ops.concatenate([ops.expand_dims(copy, 1) for copy in copies], 1)
-    )
+    copies = [found[distance] for distance in options.distances]
+    return copies if options.axis == -1 else ops.concatenate([ops.expand_dims(copy, 1) for copy in copies], 1)
 
 
-@backend.in_slabs
-def _adjoint(upstream, mask, weights, distances, boundary, axis):
-    own, longer = _spread(upstream, mask, weights, distances, axis)
-    return _gathered(own, longer, boundary)
-
-
-@backend.fused
-def _spread(upstream, mask, weights, distances, axis):
-    """Frame by frame: what a frame's own sample is given, and what each in reach of a distance is, that of the frame included.
+def _spread(upstream, mask, weights, options):
+    """The adjoint, frame by frame: what a frame's own sample is given, and what each in reach of a distance is.
 
     A frame this far away belongs to the windows of this distance and of all longer ones.
     """
+    distances, axis = options.distances, options.axis
     of_distance, longer, total = {}, {}, None
     parts = backend.split_pairs(upstream) if axis == -1 else [upstream[:, index] for index in range(len(distances))]
     for distance, part in zip(distances, parts):
@@ -75,15 +68,17 @@ def _spread(upstream, mask, weights, distances, axis):
     return _sum(own), longer
 
 
-@backend.fused
-def _gathered(own, longer, boundary):
-    """From frame to frame: a region of its own, or what `_spread` makes would be made anew for each that takes it."""
+def _gathered(own, longer, options):
+    """The adjoint, from frame to frame."""
     result, source = own, None
     for distance in range(max(longer, default=0), 0, -1):
         source = longer.get(distance, source)
-        padded = _padded(source, distance, boundary)
+        padded = _padded(source, distance, options.boundary)
         result = result + (padded[:, : -2 * distance] + padded[:, 2 * distance :])
     return result if source is None else result + source
+
+
+_adjoint = backend.in_slabs(_spread, _gathered)
 
 
 def _sum(tensors):
@@ -115,7 +110,6 @@ def _weights(mask, number, distances, divide_by, boundary):
 
 
 @backend.in_slabs
-@backend.fused
 def _one_by_count(padded, mask, distances):
     counts = _running_sums(padded, mask, max(distances))
     return {distance: (1.0 - mask) / ops.maximum(count, 1.0) for distance, count in counts if distance in distances}

@@ -8,11 +8,11 @@ served by TensorFlow 1.15.0. What a generation must provide:
 - `FASTEST_FOURIER_ENGINE`: what `engine="auto"` means here (measured: `benchmarks/data_consistency.py`);
 - `fourier(x, axes, inverse)`, `fourier_projection(x, mask, axes)`: complex FFT kernels on (real, imaginary) pairs;
 - `matrix_product(rows, matrix)`: a tensor times a NumPy array, in the precision of the tensor also on devices that would halve it;
-- `concatenate_pairs(tensors)`: tensors `(..., 2)` of one shape as one, `(..., 2 * number)`; `split_pairs(x)`: back again;
+- `split_pairs(x)`: `(..., 2 * number)` as a list of tensors `(..., 2)`;
 - `mask_of_pairs(mask)`: a mask `(..., 1)` of pairs, or both numbers of each pair where that is faster;
-- `fused(function)`: the same function, as a compiled region of its own where that is faster;
-- `in_slabs(function)`: the same function of tensors `(..., height, width, channels)` whose rows do not depend on each other, some
-  rows at a time where that is faster;
+- `in_slabs(*steps)`: the steps one after another, where that is faster each compiled, and some rows at a time. The first takes
+  tensors `(..., height, width, channels)`, whose rows do not depend on each other, and options; the next what it returns, and
+  the options; a list of tensors `(..., 2)` that the last returns is given as one, `(..., 2 * number)`;
 - `without_copies(layer)`: a convolution layer, which from now on takes no copies of its input where Keras would;
 - `sample(volume, where, first)`: linear interpolation, with fast gradients to both (see `tensorflow_warping.py`);
 - `constant(array)`: a NumPy array as a tensor, one per graph however often it is asked for;
@@ -51,7 +51,6 @@ SAVED_MODEL_SUFFIX = _generation.SAVED_MODEL_SUFFIX
 adam = _generation.adam
 fourier = _generation.fourier
 fourier_projection = _generation.fourier_projection
-fused = _generation.fused
 in_slabs = _generation.in_slabs
 mask_of_pairs = _generation.mask_of_pairs
 sample = _generation.sample
@@ -60,7 +59,6 @@ in_train_phase = _generation.in_train_phase
 set_precision = _generation.set_precision
 set_seed = _generation.set_seed
 set_training_state = _generation.set_training_state
-concatenate_pairs = _generation.concatenate_pairs
 constant = _generation.constant
 dtype_name = _generation.dtype_name
 split_pairs = _generation.split_pairs
@@ -74,12 +72,10 @@ __all__ = [
     "RUNTIME",
     "SAVED_MODEL_SUFFIX",
     "adam",
-    "concatenate_pairs",
     "constant",
     "dtype_name",
     "fourier",
     "fourier_projection",
-    "fused",
     "in_slabs",
     "in_train_phase",
     "keras",

@@ -5,6 +5,8 @@ import types
 
 import numpy as np
 
+from mrlayers.backend import slabs
+
 
 def _import_tensorflow():
     """TensorFlow 1.15, or one sentence that says what to install."""
@@ -142,10 +144,6 @@ def without_copies(layer):
     return layer
 
 
-def concatenate_pairs(tensors):
-    return tf.concat(tensors, axis=-1)
-
-
 def mask_of_pairs(mask):
     """With two numbers where it differs from column to column: to broadcast one takes ten times as long as the product."""
     return mask if static_shape(mask)[-2] == 1 else tf.concat([mask, mask], axis=-1)
@@ -155,14 +153,9 @@ def split_pairs(x):
     return [x[..., index : index + 2] for index in range(0, x.shape.as_list()[-1], 2)]
 
 
-def in_slabs(function):
-    """The function itself: pieces would have to be put together again, which costs what they save."""
-    return function
-
-
-def fused(function):
-    """The function itself: TensorFlow 1.15 has XLA on CPUs only by a flag of the process."""
-    return function
+def in_slabs(*steps):
+    """All rows at once: slabs would have to be put together again, which costs what they save."""
+    return slabs.in_turn(*slabs.joined(steps, lambda tensors: tf.concat(tensors, axis=-1)))
 
 
 @tf.autograph.experimental.do_not_convert  # which gets nested comprehensions wrong

@@ -3,12 +3,12 @@
 A pair and a complex number are the same memory, so nothing is packed. PyTorch convolves channels-last memory as it lies.
 """
 
-import functools
-
 import torch
 from keras import tree
 
-SLAB = 2**19  # pairs: 4 MB
+from mrlayers.backend.slabs import in_turn, joined, slabs
+
+SLAB = 2**17  # pairs: 1 MB, ten times as much in the making
 
 
 def fourier(x, axes, inverse):
@@ -52,46 +52,52 @@ def convolution(x, kernel, padding):
     return function(x.movedim(-1, 1), kernel.movedim((-1, -2), (0, 1)), padding=padding).movedim(1, -1)
 
 
-def concatenate_pairs(tensors):
-    """In steps of a pair instead of a number. Not for autograd: whoever calls this has a gradient of its own."""
-    result = tensors[0].new_empty(tensors[0].shape[:-1] + (len(tensors), 2))
-    for index, tensor in enumerate(tensors):
-        torch.view_as_complex(result)[..., index] = _complex(tensor)
-    return result.reshape(result.shape[:-2] + (-1,))
-
-
 def split_pairs(x):
-    """The tensors `(..., 2)` that `concatenate_pairs` has put together."""
     pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
     return [torch.view_as_real(pairs[..., index].contiguous()) for index in range(pairs.shape[-1])]
 
 
-def in_slabs(function):
-    """The function, on CPUs some rows at a time: what one step makes is still in the cache when the next reads it.
+def concatenate_pairs(tensors, out=None):
+    """In steps of a pair instead of a number. Not for autograd: whoever calls this has a gradient of its own."""
+    if out is None:
+        out = tensors[0].new_empty(tensors[0].shape[:-1] + (2 * len(tensors),))
+    pairs = torch.view_as_complex(out.unflatten(-1, (-1, 2)))
+    for index, tensor in enumerate(tensors):
+        pairs[..., index] = _complex(tensor)
+    return out
 
-    Memory of this size is used again, too; larger pieces are given back to the system and cleared anew each time.
-    """
 
-    @functools.wraps(function)
-    def over_slabs(first, *others):
-        height = first.shape[-3]
-        rows = max(1, SLAB * height // first[..., 0].numel())
-        if rows >= height or first.is_cuda:
-            return function(first, *others)
-        result = None
-        for begin in range(0, height, rows):
+def in_slabs(*steps):
+    """Memory of the size of a slab is used again, too; larger pieces are given back to the system and cleared anew each time."""
+    all_steps = in_turn(*steps)
+    whole = in_turn(*joined(steps, concatenate_pairs))
 
-            def slab(x, begin=begin):
-                whole = not isinstance(x, torch.Tensor) or x.shape[-3] == 1
-                return x if whole else x[..., begin : begin + rows, :, :]
+    def over_slabs(*arguments):
+        *tensors, options = arguments
+        parts = slabs(tensors[0].shape, SLAB)
+        if len(parts) == 1 or tensors[0].is_cuda:
+            return whole(*arguments)
+        height, result = tensors[0].shape[-3], None
+        for begin, rows in parts:
 
-            part = function(*tree.map_structure(slab, (first,) + others))
-            if result is None:
-                result = tree.map_structure(lambda x: x.new_empty(x.shape[:-3] + (height,) + x.shape[-2:]), part)
-            tree.map_structure(lambda x, y: slab(x).copy_(y), result, part)
+            def slab(x, begin=begin, rows=rows):
+                return x if x.shape[-3] == 1 else x.narrow(-3, begin, rows)
+
+            part = all_steps(*tree.map_structure(slab, tensors), options)
+            if isinstance(part, list):
+                result = _higher(part[0], height, 2 * len(part)) if result is None else result
+                concatenate_pairs(part, slab(result))
+            else:
+                result = tree.map_structure(lambda x: _higher(x, height, x.shape[-1]), part) if result is None else result
+                tree.map_structure(lambda whole, x: slab(whole).copy_(x), result, part)
         return result
 
     return over_slabs
+
+
+def _higher(x, height, channels):
+    """Memory for a tensor like `x`, but so high and with so many channels."""
+    return x.new_empty(x.shape[:-3] + (height, x.shape[-2], channels))
 
 
 def _complex(x):

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+import torch_files
 from mrlayers import backend
 from mrlayers.backend import keras
 from plain_recurrence import bidirectional, convolve, recurrent
@@ -89,15 +90,8 @@ def saved(path, tensors):
 
 @pytest.fixture
 def published(shared, tmp_path):
-    """The authors' tensors as an `.npz`; made here where PyTorch is, as nothing else reads their file."""
-    path = shared("weights/crnn_mri_d5_c5.pth")
-    if importlib.util.find_spec("torch") is None:
-        path = os.environ.get("MRLAYERS_CRNN", "")
-        if not os.path.exists(path):
-            pytest.skip("PyTorch is not installed to read the weights (set MRLAYERS_CRNN to what `convert_published` wrote)")
-        return path
-    convert_published(path, str(tmp_path / "crnn.npz"))
-    return str(tmp_path / "crnn.npz")
+    """The authors' tensors as an `.npz`."""
+    return saved(tmp_path / "crnn.npz", torch_files.read(shared("weights/crnn_mri_d5_c5.pth")))
 
 
 # Numbers.
@@ -120,6 +114,17 @@ def test_published_weights_against_numpy(published, mask_shape):
     result = model.predict([image, kspace, mask], verbose=0)
     np.testing.assert_allclose(result, to_pairs(expected, "float64"), atol=1e-4)
     assert np.abs(result - image).max() > 0.1
+
+
+@needs_torch
+def test_reads_and_converts_the_published_file(shared, published, tmp_path):
+    path, output = shared("weights/crnn_mri_d5_c5.pth"), str(tmp_path / "converted.npz")
+    convert_published(path, output)
+    models = [crnn_mri((2, 8, 8), (2, 8, 1, 1)) for _ in range(3)]
+    for model, file in zip(models, (published, path, output)):
+        load_published(model, file)
+    for weights in zip(*[model.get_weights() for model in models]):
+        assert np.array_equal(weights[0], weights[1]) and np.array_equal(weights[0], weights[2])
 
 
 @pytest.mark.parametrize("recurrences", [0, 1, 2])
