@@ -69,6 +69,7 @@ else:
     import tensorflow as tf
 
     from mrlayers.backend import tensorflow_kernels, tensorflow_warping
+    from mrlayers.backend.tensorflow_slabs import in_slabs
 
     if not tf.config.list_physical_devices("GPU"):
         # Keras would compile the whole step with XLA, whose convolutions are 1.4 to 9 times slower than oneDNN's on CPUs.
@@ -84,51 +85,6 @@ else:
         )
         for axes in [(-3,), (-2,), (-3, -2)]
     }
-
-    def _concatenate_pairs(tensors):
-        """By selection: XLA's own concatenation of pieces this short takes twice as long on CPUs."""
-        result = tf.expand_dims(tensors[0], -2)
-        for index, tensor in enumerate(tensors[1:], 1):
-            chosen = tf.reshape(tf.range(len(tensors)) == index, (-1, 1))
-            result = tf.where(chosen, tf.expand_dims(tensor, -2), result)
-        return tf.reshape(result, tf.concat([tf.shape(tensors[0])[:-1], [2 * len(tensors)]], 0))
-
-    SLAB = 2**17  # pairs: 1 MB, ten times as much in the making
-
-    def in_slabs(*steps):
-        """Each step a compiled region of its own, or XLA would make anew, for each number that needs them, those of the step before.
-
-        A region reads its arrays once for each that it returns. Where other steps follow, it takes its rows from them itself.
-        """
-        compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
-        steps = slabs.joined(steps, _concatenate_pairs)
-        first, *others = [compiled(step) for step in steps]
-        if not others:
-            return first
-
-        @compiled
-        def first_of_rows(tensors, options, begin, rows):
-            def slab(x):
-                if x.shape[-3] == 1:
-                    return x
-                sizes = tf.concat([tf.shape(x)[:-3], [rows], tf.shape(x)[-2:]], 0)
-                result = tf.slice(x, [0] * (x.shape.rank - 3) + [begin, 0, 0], sizes)
-                result.set_shape(x.shape[:-3] + [rows] + x.shape[-2:])
-                return result
-
-            return steps[0](*tf.nest.map_structure(slab, tensors), options)
-
-        following = slabs.in_turn(*others)
-
-        def over_slabs(*arguments):
-            *tensors, options = arguments
-            parts = slabs.slabs(static_shape(tensors[0]), SLAB)
-            if len(parts) == 1:
-                return following(*first(*arguments), options)
-            results = [following(*first_of_rows(tensors, options, tf.constant(begin), rows), options) for begin, rows in parts]
-            return tf.concat(results, axis=-3)
-
-        return over_slabs
 
     def fourier(x, axes, inverse):
         """See `tensorflow_kernels.transform`."""

@@ -239,7 +239,7 @@ def test_gradient_entry_by_entry(boundary):
 @pytest.mark.parametrize("domain", ["kspace", "image"])
 def test_slabs_of_rows_change_nothing(domain, monkeypatch):
     """Five rows at once, and two at a time, with coils and with masks that have one row for all."""
-    name = {"torch": "torch_kernels.SLAB", "tensorflow": "keras3.SLAB"}[RUNTIME]
+    name = {"torch": "torch_kernels.SLAB", "tensorflow": "tensorflow_slabs.SLAB"}[RUNTIME]
     kspace, layer = random(2, 6, 3, 5, 4, 2), DataSharing((2, 0, 1), include_input=True, domain=domain)
     upstream = random(2, 6, 3, 5, 4, 8, seed=3)
     for mask in [make_mask(2, 6, 1, 5, 4), make_mask(2, 6, 1, 5, 1), make_mask(1, 6, 1, 1, 4), make_mask(2, 1, 1, 1, 1)]:
