@@ -57,13 +57,7 @@ if RUNTIME == "jax":
     from mrlayers.backend.jax_kernels import fourier, fourier_projection
     from mrlayers.backend.jax_warping import sample
 elif RUNTIME == "torch":
-    from mrlayers.backend.torch_kernels import (
-        convolution,
-        fourier,
-        fourier_projection,
-        in_slabs,
-        split_pairs,
-    )
+    from mrlayers.backend.torch_kernels import convolution, fourier, fourier_projection, in_slabs, split_pairs
     from mrlayers.backend.torch_warping import sample
 else:
     import tensorflow as tf
@@ -135,9 +129,7 @@ if RUNTIME == "jax":
 
 
 if RUNTIME != "torch":
-
-    def split_pairs(x):
-        return [x[..., index : index + 2] for index in range(0, x.shape[-1], 2)]
+    split_pairs = slabs.split_pairs
 
 
 @keras.saving.register_keras_serializable(package="mrlayers")

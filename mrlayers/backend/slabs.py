@@ -36,3 +36,8 @@ def slabs(shape, pairs):
         row *= size or 1
     rows = max(1, pairs // row)
     return [(begin, min(rows, height - begin)) for begin in range(0, height, rows)]
+
+
+def split_pairs(x):
+    """`(..., 2 * number)` as a list of slices `(..., 2)`."""
+    return [x[..., index : index + 2] for index in range(0, int(x.shape[-1]), 2)]

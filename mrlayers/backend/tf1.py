@@ -149,8 +149,7 @@ def mask_of_pairs(mask):
     return mask if static_shape(mask)[-2] == 1 else tf.concat([mask, mask], axis=-1)
 
 
-def split_pairs(x):
-    return [x[..., index : index + 2] for index in range(0, x.shape.as_list()[-1], 2)]
+split_pairs = slabs.split_pairs
 
 
 def in_slabs(*steps):

@@ -53,11 +53,12 @@ def convolution(x, kernel, padding):
 
 
 def split_pairs(x):
+    """`(..., 2 * number)` as a list of tensors `(..., 2)` that lie in one piece: by steps of a pair, which costs less than by numbers."""
     pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
     return [torch.view_as_real(pairs[..., index].contiguous()) for index in range(pairs.shape[-1])]
 
 
-def concatenate_pairs(tensors, out=None):
+def _concatenate_pairs(tensors, out=None):
     """In steps of a pair instead of a number. Not for autograd: whoever calls this has a gradient of its own."""
     if out is None:
         out = tensors[0].new_empty(tensors[0].shape[:-1] + (2 * len(tensors),))
@@ -68,9 +69,9 @@ def concatenate_pairs(tensors, out=None):
 
 
 def in_slabs(*steps):
-    """Memory of the size of a slab is used again, too; larger pieces are given back to the system and cleared anew each time."""
+    """On CPUs some rows at a time. Memory of that size is used again; larger pieces go back to the system and are cleared each time."""
     all_steps = in_turn(*steps)
-    whole = in_turn(*joined(steps, concatenate_pairs))
+    whole = in_turn(*joined(steps, _concatenate_pairs))
 
     def over_slabs(*arguments):
         *tensors, options = arguments
@@ -85,18 +86,18 @@ def in_slabs(*steps):
 
             part = all_steps(*tree.map_structure(slab, tensors), options)
             if isinstance(part, list):
-                result = _higher(part[0], height, 2 * len(part)) if result is None else result
-                concatenate_pairs(part, slab(result))
+                result = _empty(part[0], height, 2 * len(part)) if result is None else result
+                _concatenate_pairs(part, slab(result))
             else:
-                result = tree.map_structure(lambda x: _higher(x, height, x.shape[-1]), part) if result is None else result
+                result = tree.map_structure(lambda x: _empty(x, height, x.shape[-1]), part) if result is None else result
                 tree.map_structure(lambda whole, x: slab(whole).copy_(x), result, part)
         return result
 
     return over_slabs
 
 
-def _higher(x, height, channels):
-    """Memory for a tensor like `x`, but so high and with so many channels."""
+def _empty(x, height, channels):
+    """A tensor like `x` of so many rows and channels, not filled yet."""
     return x.new_empty(x.shape[:-3] + (height, x.shape[-2], channels))
 
 
